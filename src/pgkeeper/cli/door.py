@@ -1,0 +1,114 @@
+"""What every command does first and last: become the service user, read settings, open the log, show the result."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from pgkeeper.cli.progress import watcher
+from pgkeeper.cli.say import complain
+from pgkeeper.model.errors import ErrorInfo, PgkeeperError, UsageError
+from pgkeeper.model.progress import NullProgress, Progress
+from pgkeeper.settings import Settings
+
+Report = TypeVar("Report", bound=BaseModel)
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
+JobOption = Annotated[
+    str | None,
+    typer.Option("--job", metavar="ID", help="Record progress and result as job ID, for whoever asks later.", show_default=False),
+]
+
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress; results, warnings and errors only.")]
+
+
+@dataclass(frozen=True)
+class Door:
+    """An open door: settings are read, the log is open, we are the service user."""
+
+    settings: Settings
+    json: bool
+    quiet: bool
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Yield what shows progress: a bar on a terminal, lines in a pipe, nothing with `--json` or `--quiet`."""
+        if self.json or self.quiet:
+            yield NullProgress()
+            return
+        with watcher() as progress:
+            yield progress
+
+    def show(self, shape: str, report: BaseModel | dict[str, Any], people: Callable[[], None]) -> None:
+        """Show a result: as the document `pgkeeper.<shape>/1`, or by calling `people`."""
+        if self.json:
+            print_document(shape, report)
+        else:
+            people()
+
+    def warn(self, text: str) -> None:
+        """Say something on stderr."""
+        complain(f"warning: {text}")
+
+
+def open_door(*, json: bool = False, quiet: bool = False) -> Door:
+    """Open the door. Raises ConfigurationError (exit status 3)."""
+    from pgkeeper.host.logs import configure_logs
+    from pgkeeper.host.user import become_service_user
+    from pgkeeper.settings import load_settings
+
+    become_service_user()
+    settings = load_settings()
+    door = Door(settings, json, quiet)
+    problem = configure_logs(settings.log_dir)
+    for warning in (*settings.warnings, *([problem] if problem else [])):
+        door.warn(warning)
+    return door
+
+
+def work(door: Door, verb: str, job: str | None, shape: type[Report], operation: Callable[[Progress], Report]) -> Report:
+    """Run a long operation with its progress shown, and recorded when it is a job.
+
+    A job that was done before is not done again: its report (a `shape`) is returned. Raises whatever the operation raises; the job then
+    holds the error.
+    """
+    from pgkeeper.host.jobs import read_job, running_job
+
+    with door.progress() as progress:
+        if job is None:
+            return operation(progress)
+        before = read_job(door.settings.state_dir, job)
+        if before is not None and before.operation != verb:
+            raise UsageError(f"job {job} was another one", f"a {before.operation}", "choose another id")
+        if before is not None and before.state == "done":
+            # A report of an older release may lack what this one's has; then the work is done again.
+            with suppress(ValidationError):
+                return shape.model_validate(before.result)
+        with running_job(door.settings.state_dir, job, verb, progress) as recorder:
+            try:
+                report = operation(recorder)
+            except PgkeeperError as error:
+                recorder.finish(None, error.info, failed=True)
+                raise
+            except BaseException as error:
+                recorder.finish(None, ErrorInfo(what=f"{verb} failed", why=str(error) or type(error).__name__), failed=True)
+                raise
+            failed = bool(getattr(report, "exit_status", 0))
+            recorder.finish(report.model_dump(mode="json"), None, failed=failed)
+            return report
+
+
+def print_document(shape: str, report: BaseModel | dict[str, Any]) -> None:
+    """Print the one JSON document of this run."""
+    data = report.model_dump(mode="json") if isinstance(report, BaseModel) else report
+    print(json.dumps({"schema": f"pgkeeper.{shape}/1", **data}, indent=2, ensure_ascii=True))
+
+
+def finish(status: int) -> None:
+    """End the command with `status`."""
+    if status:
+        raise typer.Exit(status)

@@ -1,0 +1,43 @@
+"""`pgkeeper list`."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pgkeeper.cli.door import JsonOption, open_door
+from pgkeeper.cli.options import DatabasesOption
+from pgkeeper.cli.say import say
+from pgkeeper.cli.tables import print_table
+from pgkeeper.model.durations import format_duration
+from pgkeeper.model.sizes import format_size
+
+if TYPE_CHECKING:
+    from pgkeeper.operations.listing import BackupSummary
+
+
+def command(database: DatabasesOption = None, json: JsonOption = False) -> None:
+    """List backups, newest first. Works while the server is down."""
+    from pgkeeper.operations.listing import list_backups
+
+    door = open_door(json=json)
+    backups = list_backups(door.settings, tuple(database or ()))
+    document = {"backups": [backup.model_dump(mode="json") for backup in backups]}
+    door.show("list", document, lambda: _show(backups, database or []))
+
+
+def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
+    if not backups:
+        whose = f" of {', '.join(databases)}" if databases else ""
+        say(f"There is no backup{whose} yet; `pgkeeper backup` makes one.")
+        return
+    now = datetime.now(UTC)
+    rows = [
+        (
+            backup.backup_id,
+            format_duration((now - backup.created_at).total_seconds()) if backup.created_at <= now else "in the future",
+            format_size(backup.size_bytes) if backup.size_bytes is not None else "?",
+            str(backup.rows) if backup.rows is not None else "?",
+            "DAMAGED" if backup.problem else max(backup.verified, default="no", key=("checksum", "contents").index),
+        )
+        for backup in backups
+    ]
+    print_table(("BACKUP", "AGE", "SIZE", "ROWS", "CHECKED"), rows, right=("SIZE", "ROWS"))

@@ -1,0 +1,37 @@
+"""Options that several commands share."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from pgkeeper.model.durations import parse_duration
+
+
+def _duration(text: str | timedelta) -> timedelta:
+    if isinstance(text, timedelta):
+        return text
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+DatabasesOption = Annotated[
+    list[str] | None,
+    typer.Option("--database", "-d", metavar="NAME", help="Only this database; may be repeated.", show_default=False),
+]
+DatabaseOption = Annotated[
+    str | None, typer.Option("--database", "-d", metavar="NAME", help="The database `latest` speaks of.", show_default=False)
+]
+AgeOption = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--if-older-than", parser=_duration, metavar="AGE", help="Only where the last one is older, e.g. 24h.", show_default=False
+    ),
+]
+WaitOption = Annotated[
+    timedelta | None,
+    typer.Option("--wait", parser=_duration, metavar="TIME", help="Wait that long for one already running, e.g. 2h.", show_default=False),
+]
+BackupArgument = Annotated[str, typer.Argument(metavar="ID|latest", help="A backup's id, or latest.")]

@@ -1,0 +1,44 @@
+"""Output for people: aligned columns, one fact a line, times in UTC."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pgkeeper.cli.say import plain
+
+_WIDE = 10_000
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """Print a table; columns named in `right` are right-aligned.
+
+    The first column is never folded, since it is what people copy; in a pipe nothing is.
+    """
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    with console.capture() as capture:
+        console.print(table, soft_wrap=False)
+    for line in capture.get().splitlines():
+        print(line.rstrip())
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, a line each, values aligned."""
+    pairs = list(facts)
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, value in pairs:
+        print(f"{name:<{width}}  {plain(value)}")
+
+
+def moment(at: datetime) -> str:
+    """Return a time for people, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,47 @@
+"""`pgkeeper verify`."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
+from pgkeeper.cli.options import AgeOption, BackupArgument, DatabasesOption
+from pgkeeper.cli.say import complain, say
+from pgkeeper.model.durations import format_duration
+
+if TYPE_CHECKING:
+    from pgkeeper.operations.verify import VerifyReport
+
+
+def command(
+    backup: BackupArgument = "latest",
+    database: DatabasesOption = None,
+    level: Annotated[
+        Literal["checksum", "contents"],
+        typer.Option("--level", help="checksum: every byte is as written; contents: everything in it is read and compared as well."),
+    ] = "contents",
+    if_older_than: AgeOption = None,
+    job: JobOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check that backups are whole: one by its id, or the latest of each database."""
+    from pgkeeper.operations.verify import VerifyReport, VerifyRequest, verify
+
+    door = open_door(json=json, quiet=quiet)
+    request = VerifyRequest(backup=backup, databases=tuple(database or ()), level=level, if_older_than=if_older_than)
+    report = work(door, "verify", job, VerifyReport, lambda progress: verify(request, door.settings, progress))
+    door.show("verify", report, lambda: _show(report))
+    for outcome in report.outcomes:
+        if outcome.error is not None:
+            complain(str(outcome.error))
+    finish(report.exit_status)
+
+
+def _show(report: "VerifyReport") -> None:
+    for outcome in report.outcomes:
+        if outcome.status == "done":
+            took = format_duration(outcome.seconds)
+            say(f"{outcome.backup_id}: whole ({outcome.level}) in {took}, {outcome.tables} tables, {outcome.rows} rows")
+        elif outcome.status == "skipped":
+            say(f"{outcome.backup_id}: skipped, checked recently enough")

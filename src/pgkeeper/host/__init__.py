@@ -1,0 +1,1 @@
+"""The machine pgkeeper runs on: users, processes, locks, files."""

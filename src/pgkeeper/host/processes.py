@@ -1,0 +1,120 @@
+"""Child processes that never outlive us, never inherit our secrets, and whose exit status is always asked for."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from pgkeeper.model.errors import OperationFailed
+
+_STOP_SECONDS = 10
+_WORDS_LINES = 6
+_MESSAGE_BYTES = 64 * 1024
+
+
+class Child:
+    """A running program, as a context manager: leaving the block ends the program if it still runs.
+
+    `environment` is all the child gets. The kernel ends the child when our process dies, however that happens (PR_SET_PDEATHSIG, set by
+    setpriv of util-linux, since Python code between fork and exec is unsafe beside threads). Start children only from threads that stay:
+    the signal comes when the starting thread ends. What the child says on stderr goes to an unnamed file, so it can never block.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str | Path],
+        environment: Mapping[str, str],
+        *,
+        stdin: int | IO[bytes] | None = None,
+        stdout: int | IO[bytes] | None = None,
+    ) -> None:
+        self.name = Path(arguments[0]).name
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        try:
+            self._process = subprocess.Popen(
+                [_setpriv(), "--pdeathsig", "TERM", "--", *map(str, arguments)],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=subprocess.DEVNULL if stdout is None else stdout,
+                stderr=self._stderr,
+                cwd="/",
+            )
+        except OSError as error:
+            self._stderr.close()
+            raise OperationFailed(f"cannot start {self.name}", error.strerror or str(error)) from error
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """The pipe we read, when `stdout` was PIPE."""
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    @property
+    def pid(self) -> int:
+        """Process id; setpriv replaces itself by the program, so it is the program's."""
+        return self._process.pid
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status, negative for a signal. Raises OperationFailed when `timeout` seconds pass first."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise OperationFailed(f"{self.name} did not end within {timeout:.0f} s") from None
+
+    def messages(self) -> str:
+        """Return what the program said on stderr (its last 64 KiB), without empty lines."""
+        end = self._stderr.seek(0, 2)
+        self._stderr.seek(max(0, end - _MESSAGE_BYTES))
+        text = self._stderr.read().decode("utf-8", "replace")
+        return "\n".join(line for line in text.splitlines() if line.strip())
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, _value: BaseException | None, _traceback: TracebackType | None) -> None:
+        """End the program if it still runs."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._stderr.close()
+
+
+def run(arguments: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float | None = None) -> str:
+    """Run a program to its end and return its output as text.
+
+    Raises OperationFailed with the program's own words when it fails or takes longer than `timeout` seconds.
+    """
+    with tempfile.TemporaryFile() as output, Child(arguments, environment, stdout=output) as child:
+        status = child.wait(timeout)
+        if status != 0:
+            raise OperationFailed(f"{child.name} failed", describe(child, status))
+        output.seek(0)
+        return output.read().decode("utf-8", "replace")
+
+
+def describe(child: Child, status: int) -> str:
+    """Return in one line why a child ended as it did: its own words, or the signal."""
+    lines = child.messages().split("\n")
+    # The error itself, not the context that follows it.
+    first = next((number for number, line in enumerate(lines) if "error:" in line.lower()), max(0, len(lines) - _WORDS_LINES))
+    words = " ".join(lines[first : first + _WORDS_LINES])
+    if status < 0:
+        return f"ended by signal {-status}" + (f"; {words}" if words else "")
+    return words or f"exit status {status}"
+
+
+def _setpriv() -> str:
+    found = shutil.which("setpriv", path="/usr/bin:/bin:/usr/local/bin")
+    if found is None:
+        raise OperationFailed("cannot start programs safely", "setpriv (package util-linux) is missing")
+    return found

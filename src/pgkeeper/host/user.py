@@ -1,0 +1,35 @@
+"""Who we run as: everything pgkeeper does, it does as the OS user that owns PostgreSQL."""
+
+import os
+import pwd
+
+from pgkeeper.model.errors import ConfigurationError
+
+SERVICE_USER = "postgres"
+
+
+def become_service_user() -> None:
+    """Make sure this process is the OS user `postgres`.
+
+    Root becomes that user for good, before anything is touched, with its groups and its home. Raises ConfigurationError (exit status 3)
+    for any other user, or when there is no such user.
+    """
+    try:
+        entry = pwd.getpwnam(SERVICE_USER)
+    except KeyError:
+        raise ConfigurationError(
+            "this host has no OS user postgres", "pgkeeper works as the owner of PostgreSQL", "install PostgreSQL first"
+        ) from None
+    os.umask(0o077)
+    if os.geteuid() == entry.pw_uid:
+        return
+    if os.geteuid() != 0:
+        raise ConfigurationError(f"pgkeeper must run as root or {SERVICE_USER}", f"this is user id {os.geteuid()}", "try again with sudo")
+    os.initgroups(SERVICE_USER, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+    os.environ["HOME"] = entry.pw_dir
+    os.environ["USER"] = os.environ["LOGNAME"] = SERVICE_USER
+    # Root's current directory may be closed to us, and children would inherit it.
+    if not os.access(".", os.R_OK | os.X_OK):
+        os.chdir("/")

@@ -1,0 +1,1 @@
+"""What can be decided without touching anything: no I/O, no clock, no environment."""

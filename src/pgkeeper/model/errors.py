@@ -1,0 +1,92 @@
+"""Errors as the owner meets them: what happened, why, and what to do next.
+
+Each class carries the exit status that the command line documents, so that a door never has to guess.
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ErrorInfo(BaseModel):
+    """An error as data, for reports and `--json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    why: str = ""
+    hint: str = ""
+    exit_status: int = 1
+
+    def __str__(self) -> str:
+        """Return the one line that is shown: what, why, what to do."""
+        parts = [self.what]
+        if self.why:
+            parts.append(f": {self.why}")
+        if self.hint:
+            parts.append(f" ({self.hint})")
+        return " ".join("".join(parts).split())
+
+
+class PgkeeperError(Exception):
+    """Base of every error that is meant to be read by the owner.
+
+    `what` says what failed, `why` the cause as far as known, `hint` the next step. None of them may hold a secret.
+    """
+
+    exit_status = 1
+
+    def __init__(self, what: str, why: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.info = ErrorInfo(what=what, why=why, hint=hint, exit_status=self.exit_status)
+
+    @property
+    def what(self) -> str:
+        """What failed."""
+        return self.info.what
+
+    @property
+    def why(self) -> str:
+        """The cause, as far as known."""
+        return self.info.why
+
+    @property
+    def hint(self) -> str:
+        """The next step."""
+        return self.info.hint
+
+    def __str__(self) -> str:
+        """Return the one line that is shown."""
+        return str(self.info)
+
+
+class OperationFailed(PgkeeperError):
+    """The work was tried and failed (exit status 1)."""
+
+
+class UsageError(PgkeeperError):
+    """The call itself is wrong (exit status 2)."""
+
+    exit_status = 2
+
+
+class ConfigurationError(PgkeeperError):
+    """Settings or the installation are wrong (exit status 3)."""
+
+    exit_status = 3
+
+
+class IntegrityError(PgkeeperError):
+    """Something is damaged, tampered with, or not what it claims to be (exit status 4)."""
+
+    exit_status = 4
+
+
+class BusyError(PgkeeperError):
+    """Somebody else holds what is needed (exit status 5)."""
+
+    exit_status = 5
+
+
+class RefusedError(PgkeeperError):
+    """Going on would endanger data (exit status 6)."""
+
+    exit_status = 6

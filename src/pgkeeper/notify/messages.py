@@ -1,0 +1,77 @@
+"""What the owner reads: subject and text of each message, in the strategy's templates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pgkeeper.model.durations import format_duration
+from pgkeeper.model.errors import ErrorInfo
+from pgkeeper.model.manifest import Manifest
+from pgkeeper.model.sizes import format_size
+
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
+_templates = Environment(  # noqa: S701 - plain text, nothing to escape
+    loader=PackageLoader("pgkeeper.notify"), undefined=StrictUndefined, keep_trailing_newline=True
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: a subject line and plain text."""
+
+    subject: str
+    text: str
+
+
+def backup_failed(
+    project: str,
+    console_url: str,
+    failures: Mapping[str, ErrorInfo],
+    tried: int,
+    last_good: Sequence[Manifest],
+    now: datetime,
+) -> Message:
+    """Return the strategy's "Backup Alert".
+
+    `failures` maps databases to their errors, of `tried` databases in all; `last_good` holds the manifests of the newest good backup and
+    the one before it, as far as there are any.
+    """
+    hints = dict.fromkeys(error.hint for error in failures.values() if error.hint)
+    text = _templates.get_template("backup_failed.txt.j2").render(
+        databases=list(failures),
+        tried=tried,
+        now=now.astimezone(UTC).strftime(_TIME),
+        errors=[error.model_copy(update={"hint": ""}) for error in failures.values()],
+        last_backup=_age(last_good, now),
+        size=_size(last_good),
+        action="; ".join(hints) or "Check the log of pgkeeper and run `pgkeeper doctor`",
+        link=f"{console_url}/database/backups" if console_url else "",
+    )
+    return Message(f"⚠️ {project} - Backup Alert", text)
+
+
+def test_message(project: str, now: datetime) -> Message:
+    """Return the message of `pgkeeper notify test`."""
+    return Message(
+        f"✅ {project} - pgkeeper can reach you",
+        f"This is a test. Messages about failed backups will arrive here.\n\nTime: {now.astimezone(UTC).strftime(_TIME)}\n",
+    )
+
+
+def _age(last_good: Sequence[Manifest], now: datetime) -> str:
+    if not last_good:
+        return "none"
+    at = last_good[0].started_at
+    return f"{format_duration((now - at).total_seconds())} ago ({last_good[0].database.name}, {at.astimezone(UTC).strftime(_TIME)})"
+
+
+def _size(last_good: Sequence[Manifest]) -> str:
+    if not last_good:
+        return "unknown"
+    size = last_good[0].database.size_bytes
+    if len(last_good) < 2:
+        return f"{format_size(size)} at the last backup"
+    growth = size - last_good[1].database.size_bytes
+    return f"{format_size(size)} at the last backup ({'+' if growth >= 0 else '-'}{format_size(abs(growth))} since the one before)"

@@ -1,0 +1,1 @@
+"""What pgkeeper does: one file per verb, each read from top to bottom."""

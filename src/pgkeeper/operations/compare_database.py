@@ -1,0 +1,53 @@
+"""Hold a live database against a backup: dump it again, and compare what comes out with the manifest."""
+
+from collections.abc import Iterator, Sequence
+
+from pgkeeper.model.comparison import differences
+from pgkeeper.model.manifest import DATABASE_FILE, Contents, Manifest
+from pgkeeper.model.progress import Progress
+from pgkeeper.postgres.dump import Dumper
+from pgkeeper.postgres.understanding import DumpUnderstanding, order_free_digests, schema_differences, without_statements
+from pgkeeper.stores.local import StoredBackup
+
+
+def compare_database(
+    dumper: Dumper, backup: StoredBackup, manifest: Manifest, progress: Progress, *, with_schema: bool, unfilled: Sequence[bytes] = ()
+) -> tuple[str, ...]:
+    """Return what differs between the database that `dumper` dumps and the backup, a line each; nothing when they are equal.
+
+    Compared are every table's rows, sequences, large objects and, `with_schema`, the schema's statements (between major versions their
+    text differs) but for `unfilled`, the REFRESH statements of materialized views that could not be filled. Tables whose rows only stand
+    in another order are equal; finding that out takes a second look at both sides.
+    """
+    encoding = manifest.database.encoding
+    understanding = DumpUnderstanding()
+    for chunk in dumper.data(None, encoding):
+        understanding.feed(chunk)
+        progress.advance(understanding.sql_bytes, manifest.contents.sql_bytes)
+    found = understanding.finish()
+    promised = without_statements(manifest.contents, unfilled)
+    before: dict[tuple[str, str], str] = {}
+    after: dict[tuple[str, str], str] = {}
+    if suspects := _reordered_at_most(promised, found):
+        before = order_free_digests(_saved(backup, manifest), suspects)
+        after = order_free_digests(dumper.data(None, encoding), suspects)
+    lines = differences(
+        promised,
+        found,
+        with_schema=with_schema,
+        same_rows=lambda table, _other: before[table.schema_name, table.name] == after[table.schema_name, table.name],
+    )
+    if lines and with_schema and promised.schema_digest != found.schema_digest:
+        lines += schema_differences(_saved(backup, manifest), dumper.data(None, encoding))
+    return lines
+
+
+def _saved(backup: StoredBackup, manifest: Manifest) -> Iterator[bytes]:
+    return backup.read_gzip(manifest.file(DATABASE_FILE))
+
+
+def _reordered_at_most(promised: Contents, found: Contents) -> set[tuple[str, str]]:
+    """Return the tables with as many rows as promised but another digest."""
+    rows = {(table.schema_name, table.name): (table.rows, table.digest) for table in found.tables}
+    names = (((table.schema_name, table.name), table) for table in promised.tables)
+    return {name for name, table in names if name in rows and rows[name][0] == table.rows and rows[name][1] != table.digest}

@@ -1,0 +1,150 @@
+"""Look for everything that would keep a backup or a restore from working, before it does."""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pgkeeper.model.errors import PgkeeperError, RefusedError
+from pgkeeper.model.sizes import format_size
+from pgkeeper.operations.listing import list_backups
+from pgkeeper.operations.places import server
+from pgkeeper.operations.reports import Message
+from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
+from pgkeeper.postgres.loader import require_loader_login
+from pgkeeper.postgres.programs import program
+from pgkeeper.postgres.server import Session, require_superuser, told
+from pgkeeper.settings import DEFAULT_FILE, Settings
+
+_PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "psql")
+
+
+class Finding(Message):
+    """One thing that was looked at. `hint` says what to do where `level` is not `ok`."""
+
+    level: Literal["ok", "warning", "problem"]
+    subject: str
+    text: str
+    hint: str = ""
+
+
+class DoctorReport(Message):
+    """Everything that was looked at."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_status(self) -> int:
+        """Return 1 when there is a problem, else 0."""
+        return int(any(finding.level == "problem" for finding in self.findings))
+
+
+def doctor(settings: Settings) -> DoctorReport:
+    """Look at settings, places, programs, server and backups. Changes nothing but for a file written and removed in each place."""
+    findings = [*_settings(settings), *_places(settings)]
+    try:
+        with server(settings).connect_maintenance() as session, told("looking at the cluster"):
+            findings.extend(_cluster(session, settings))
+    except PgkeeperError as error:
+        findings.append(_problem("server", error))
+    findings.extend(_backups(settings))
+    return DoctorReport(findings=tuple(findings))
+
+
+def _problem(subject: str, error: PgkeeperError) -> Finding:
+    return Finding(level="problem", subject=subject, text=f"{error.what}: {error.why}" if error.why else error.what, hint=error.hint)
+
+
+def _tried(subject: str, work: Callable[[], str]) -> Finding:
+    try:
+        return Finding(level="ok", subject=subject, text=work())
+    except PgkeeperError as error:
+        return _problem(subject, error)
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    for warning in settings.warnings:
+        yield Finding(level="warning", subject="settings", text=warning, hint="remove or correct it")
+    path = Path(os.environ.get("PGKEEPER_ENV_FILE") or DEFAULT_FILE)
+    if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding(level="warning", subject="settings", text=f"{path} can be read by others", hint=f"chmod 600 {path}")
+    if not settings.notify_urls:
+        hint = "set BACKUP_NOTIFY_URLS, then try `pgkeeper notify test`"
+        yield Finding(level="warning", subject="alerts", text="nobody is told when a backup fails", hint=hint)
+    else:
+        yield Finding(level="ok", subject="alerts", text=f"{len(settings.notify_urls)} address(es) are told when a backup fails")
+
+
+def _places(settings: Settings) -> Iterator[Finding]:
+    for name, path in (("BACKUP_DIR", settings.dir), ("BACKUP_STATE_DIR", settings.state_dir), ("BACKUP_LOG_DIR", settings.log_dir)):
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = path / f".doctor-{os.getpid()}"
+            probe.write_bytes(b"x" * 4096)
+            probe.unlink()
+        except OSError as error:
+            hint = f"{path} must exist, belong to postgres and have space"
+            yield Finding(level="problem", subject=name, text=f"cannot write {path}: {error.strerror}", hint=hint)
+            continue
+        usage = shutil.disk_usage(path)
+        used = 100 * (usage.total - usage.free) / usage.total
+        text = f"{path}: {format_size(usage.free)} free, {used:.0f} % of the disk used"
+        # 85 % is the strategy's disk_space_low.
+        level: Literal["ok", "warning"] = "warning" if used > 85 else "ok"
+        yield Finding(level=level, subject=name, text=text, hint="free some space" if level == "warning" else "")
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            yield Finding(level="warning", subject=name, text=f"{path} is open to others", hint=f"chmod 700 {path}")
+
+
+def _cluster(session: Session, settings: Settings) -> Iterator[Finding]:
+    try:
+        require_superuser(session)
+        cluster = identify(session)
+    except PgkeeperError as error:
+        yield _problem("server", error)
+        return
+    yield Finding(level="ok", subject="server", text=f"PostgreSQL {cluster.server_version}, cluster {cluster.label}")
+    if cluster.standby and not settings.from_standby:
+        hint = "back up its primary, or set BACKUP_FROM_STANDBY=true"
+        yield Finding(level="warning", subject="server", text="this is a standby: it is not backed up", hint=hint)
+    for name in _PROGRAMS:
+        yield _tried(name, lambda name=name: str(program(name, cluster.major)))  # type: ignore[misc]
+    existing = list_databases(session)
+    wanted = settings.databases or existing
+    missing = sorted(set(wanted) - set(existing))
+    if missing:
+        hint = f"correct BACKUP_DATABASES; there are: {', '.join(existing)}"
+        yield Finding(level="problem", subject="databases", text=f"no such database: {', '.join(missing)}", hint=hint)
+    else:
+        yield Finding(level="ok", subject="databases", text=", ".join(wanted))
+    yield _loader(session, cluster, settings)
+
+
+def _loader(session: Session, cluster: ClusterIdentity, settings: Settings) -> Finding:
+    try:
+        if not cluster.standby:
+            require_loader_login(server(settings), session, cluster.major)
+    except RefusedError as error:
+        return Finding(level="warning", subject="restore", text=f"restores would be refused: {error.what}", hint=error.hint)
+    return Finding(level="ok", subject="restore", text="data can be loaded by an unprivileged role")
+
+
+def _backups(settings: Settings) -> Iterator[Finding]:
+    try:
+        backups = list_backups(settings)
+    except PgkeeperError as error:
+        yield _problem("backups", error)
+        return
+    if not backups:
+        yield Finding(level="warning", subject="backups", text="there is none yet", hint="make one with `pgkeeper backup`")
+        return
+    for backup in backups:
+        if backup.problem:
+            yield Finding(level="problem", subject="backups", text=backup.problem, hint=f"look at {backup.path}")
+        if backup.created_at > datetime.now(UTC):
+            hint = "was the clock wrong? Then `pgkeeper delete` it"
+            yield Finding(level="warning", subject="backups", text=f"{backup.backup_id} claims to be from the future", hint=hint)
+    yield Finding(level="ok", subject="backups", text=f"{len(backups)}, the newest {backups[0].backup_id}")

@@ -1,0 +1,67 @@
+"""Say what backups there are: reads files only, so it works while the server is down."""
+
+from datetime import datetime
+
+from pgkeeper.model.errors import PgkeeperError
+from pgkeeper.model.manifest import Manifest
+from pgkeeper.operations.places import local_store, one_backup
+from pgkeeper.operations.reports import Message
+from pgkeeper.settings import Settings
+from pgkeeper.stores.local import Level, StoredBackup
+
+
+class BackupSummary(Message):
+    """One backup in a list. `problem` says why its manifest can't be read; then what stands in it is missing here."""
+
+    backup_id: str
+    database: str
+    cluster: str
+    created_at: datetime
+    path: str
+    seconds: float | None = None
+    size_bytes: int | None = None
+    database_bytes: int | None = None
+    tables: int | None = None
+    rows: int | None = None
+    server_version: str | None = None
+    verified: dict[Level, datetime]
+    warnings: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def list_backups(settings: Settings, databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
+    """Return the backups of this host, newest first; with `databases` only theirs. Raises OperationFailed when the store can't be read."""
+    found = local_store(settings).backups()
+    return tuple(_summary(backup) for backup in found if not databases or backup.database in databases)
+
+
+def show_backup(settings: Settings, backup: str, database: str | None = None) -> tuple[StoredBackup, Manifest]:
+    """Return where one backup (an id or `latest`) lies, and its manifest. Raises UsageError or IntegrityError."""
+    found = one_backup(local_store(settings), backup, database)
+    return found, found.manifest()
+
+
+def _summary(backup: StoredBackup) -> BackupSummary:
+    summary = BackupSummary(
+        backup_id=backup.backup_id,
+        database=backup.database,
+        cluster=backup.cluster,
+        created_at=backup.created_at,
+        path=str(backup.path),
+        verified=backup.verified(),
+    )
+    try:
+        manifest = backup.manifest()
+    except PgkeeperError as error:
+        return summary.model_copy(update={"problem": str(error)})
+    return summary.model_copy(
+        update={
+            "seconds": (manifest.finished_at - manifest.started_at).total_seconds(),
+            "size_bytes": manifest.size_bytes,
+            "database_bytes": manifest.database.size_bytes,
+            "tables": len(manifest.contents.tables),
+            "rows": manifest.contents.rows,
+            "server_version": manifest.cluster.server_version,
+            "warnings": manifest.warnings,
+        }
+    )

@@ -1,0 +1,57 @@
+"""From settings to the things operations work on, and from what a person writes to one backup."""
+
+from datetime import UTC, datetime
+
+from pgkeeper.host.identity import host_identity
+from pgkeeper.model.errors import UsageError
+from pgkeeper.postgres.server import Server
+from pgkeeper.settings import Settings
+from pgkeeper.stores.local import LocalStore, StoredBackup
+
+LATEST = "latest"
+
+
+def local_store(settings: Settings) -> LocalStore:
+    """Return the local store of this host."""
+    return LocalStore(settings.dir, host_identity(settings.state_dir))
+
+
+def server(settings: Settings) -> Server:
+    """Return the server that settings name."""
+    return Server(settings.libpq)
+
+
+def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str], StoredBackup]:
+    """Return the newest backup of each (cluster, database).
+
+    One that claims to be from the future is not believed: it counts only where there is no other.
+    """
+    newest: dict[tuple[str, str], StoredBackup] = {}
+    now = datetime.now(UTC)
+    for backup in sorted(backups, key=lambda backup: (backup.created_at <= now, backup.created_at, backup.backup_id), reverse=True):
+        newest.setdefault((backup.cluster, backup.database), backup)
+    return newest
+
+
+def one_backup(store: LocalStore, wanted: str, database: str | None) -> StoredBackup:
+    """Return the backup a person means by an id or by `latest` (with a database where there are several).
+
+    Raises UsageError (exit status 2) naming the choices when that is not exactly one.
+    """
+    if wanted != LATEST:
+        found = store.find(wanted)
+        if database is not None and found.database != database:
+            raise UsageError(f"backup {wanted} is one of database {found.database}, not of {database}")
+        return found
+    newest = newest_by_database(store.backups())
+    chosen = [backup for backup in newest.values() if database is None or backup.database == database]
+    if len(chosen) == 1:
+        return chosen[0]
+    if not chosen:
+        whose = f" of database {database}" if database is not None else ""
+        raise UsageError(f"there is no backup{whose} in {store.home}", "", "`pgkeeper list` shows what is there")
+    if database is None:
+        names = ", ".join(sorted({backup.database for backup in chosen}))
+        raise UsageError("there are backups of several databases", names, "choose one with --database, or name a backup's id")
+    clusters = ", ".join(backup.cluster for backup in chosen)
+    raise UsageError(f"several clusters have a database {database}", clusters, "name a backup's id")

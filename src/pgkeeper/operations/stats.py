@@ -1,0 +1,109 @@
+"""Numbers about databases and their backups: how large, how fast they grow, how old the last backup is, how full the disk."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+from pgkeeper.model.errors import PgkeeperError
+from pgkeeper.model.growth import growth_per_day
+from pgkeeper.operations.listing import BackupSummary, list_backups
+from pgkeeper.operations.places import server
+from pgkeeper.operations.reports import Message
+from pgkeeper.postgres.facts import database_statistics, identify, list_databases
+from pgkeeper.postgres.server import require_superuser, told
+from pgkeeper.settings import Settings
+
+_PERIODS = {"daily": 1, "weekly": 7, "monthly": 30}
+
+
+class LastBackup(Message):
+    """The newest backup of a database."""
+
+    backup_id: str
+    created_at: datetime
+    age_seconds: float
+    size_bytes: int | None
+    seconds: float | None
+
+
+class DatabaseStats(Message):
+    """One database. `rows_estimate` is PostgreSQL's own estimate; `growth` bytes a period, as far as backups reach back.
+
+    `problem` says why a database could not be measured; its numbers are then None.
+    """
+
+    database: str
+    size_bytes: int | None
+    tables: int | None
+    rows_estimate: int | None
+    growth: dict[str, int]
+    backups: int
+    last_backup: LastBackup | None
+    problem: str = ""
+
+
+class StatsReport(Message):
+    """All databases of the cluster, and the disk that holds the backups."""
+
+    cluster: str
+    databases: tuple[DatabaseStats, ...]
+    backups_bytes: int
+    disk_total_bytes: int
+    disk_free_bytes: int
+    disk_used_percent: float
+
+    @property
+    def exit_status(self) -> int:
+        """Return 1 when a database could not be measured."""
+        return int(any(database.problem for database in self.databases))
+
+
+def stats(settings: Settings) -> StatsReport:
+    """Measure now. Raises PgkeeperError when the server or the store can't be read."""
+    backups = list_backups(settings)
+    reached = server(settings)
+    with reached.connect_maintenance() as session, told("looking at the cluster"):
+        require_superuser(session)
+        cluster = identify(session)
+        names = settings.databases or list_databases(session)
+    measured = []
+    for name in names:
+        own = [backup for backup in backups if (backup.cluster, backup.database) == (cluster.label, name)]
+        try:
+            with reached.connect(name) as session, told(f"measuring {name}"):
+                measured.append(_database(name, database_statistics(session), own))
+        except PgkeeperError as error:
+            measured.append(_database(name, None, own).model_copy(update={"problem": str(error)}))
+    usage = shutil.disk_usage(settings.dir if settings.dir.exists() else "/")
+    return StatsReport(
+        cluster=cluster.label,
+        databases=tuple(measured),
+        backups_bytes=sum(backup.size_bytes or 0 for backup in backups),
+        disk_total_bytes=usage.total,
+        disk_free_bytes=usage.free,
+        disk_used_percent=round(100 * (usage.total - usage.free) / usage.total, 1),
+    )
+
+
+def _database(name: str, numbers: tuple[int, int, int] | None, backups: list[BackupSummary]) -> DatabaseStats:
+    now = datetime.now(UTC)
+    sizes = [(backup.created_at, backup.database_bytes) for backup in backups if backup.database_bytes is not None]
+    size, tables, rows = numbers or (None, None, None)
+    growth = {}
+    for period, days in _PERIODS.items():
+        rate = growth_per_day([*sizes, *([(now, size)] if size is not None else [])], since=now - timedelta(days=days))
+        if rate is not None:
+            growth[period] = round(rate * days)
+    last = None
+    if backups:
+        # One from the future tells nothing about how old the last backup is.
+        newest = next((backup for backup in backups if backup.created_at <= now), backups[0])
+        last = LastBackup(
+            backup_id=newest.backup_id,
+            created_at=newest.created_at,
+            age_seconds=round((now - newest.created_at).total_seconds(), 1),
+            size_bytes=newest.size_bytes,
+            seconds=newest.seconds,
+        )
+    return DatabaseStats(
+        database=name, size_bytes=size, tables=tables, rows_estimate=rows, growth=growth, backups=len(backups), last_backup=last
+    )

@@ -1,0 +1,1 @@
+"""PostgreSQL: sessions, its programs, and the text of its dumps."""

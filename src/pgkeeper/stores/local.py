@@ -1,0 +1,246 @@
+"""A directory as a store: `<store>/<host identity>/<cluster>/<database>/<backup id>/`.
+
+A backup is built in a hidden sibling directory and published by one rename, so what is listed is whole. Deletion takes the manifest first:
+no manifest, no backup.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+from pgkeeper.host.logs import log
+from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed, RefusedError, UsageError
+from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest, dump_manifest, parse_manifest
+from pgkeeper.model.names import encode_segment, split_backup_id
+from pgkeeper.stores.files import fsync_directory, read_checked, read_gzip, replace_file, write_file
+
+_BUILDING = ".building-"
+_DELETING = ".deleting-"
+_OWNER = "owner.json"
+_VERIFIED = "verified.json"
+Level = Literal["checksum", "contents"]
+LEVELS: tuple[Level, ...] = ("checksum", "contents")
+"""How deep a check goes, the deepest last."""
+
+
+@dataclass(frozen=True)
+class StoredBackup:
+    """Where a published backup lies, and what its name says; nothing of its content was read."""
+
+    backup_id: str
+    cluster: str
+    database: str
+    created_at: datetime
+    path: Path
+
+    def manifest(self) -> Manifest:
+        """Read the manifest. Raises IntegrityError when it is damaged or gone."""
+        try:
+            content = (self.path / MANIFEST_FILE).read_bytes()
+        except FileNotFoundError:
+            raise IntegrityError(f"backup {self.backup_id} is not there any more") from None
+        except OSError as error:
+            raise IntegrityError(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "") from error
+        return parse_manifest(content, self.backup_id)
+
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """Keep the backup from being removed for the length of the block: a shared lease that ends with its holder."""
+        try:
+            descriptor = os.open(self.path / MANIFEST_FILE, os.O_RDONLY)
+        except OSError as error:
+            raise IntegrityError(f"backup {self.backup_id} is not there any more", error.strerror or "") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def readable(self) -> bool:
+        """Tell whether the manifest is there and whole."""
+        try:
+            self.manifest()
+        except IntegrityError:
+            return False
+        return True
+
+    def verified(self) -> dict[Level, datetime]:
+        """Return when each level of check last succeeded; nothing where that is unknown."""
+        try:
+            known = json.loads((self.path / _VERIFIED).read_bytes())
+            return {level: datetime.fromisoformat(known[level]) for level in LEVELS if level in known}
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def mark_verified(self, level: Level, at: datetime) -> None:
+        """Remember a successful check beside the backup."""
+        times = {**self.verified(), level: at}
+        replace_file(self.path / _VERIFIED, json.dumps({name: time.isoformat() for name, time in times.items()}).encode() + b"\n")
+
+    def unmark_verified(self) -> None:
+        """Forget successful checks, since a later one failed."""
+        (self.path / _VERIFIED).unlink(missing_ok=True)
+
+    def read(self, entry: FileEntry) -> Iterator[bytes]:
+        """Yield a file's bytes, checked against `entry`."""
+        return read_checked(self.path / entry.name, entry)
+
+    def read_gzip(self, entry: FileEntry) -> Iterator[bytes]:
+        """Yield a compressed file's content, checked against `entry`."""
+        return read_gzip(self.path / entry.name, entry)
+
+
+class LocalStore:
+    """All backups of one host below one directory."""
+
+    def __init__(self, root: Path, host: str) -> None:
+        """`host` is the host's identity; hosts that share a directory never meet."""
+        self.root = root
+        self.home = root / encode_segment(host)
+
+    def backups(self) -> tuple[StoredBackup, ...]:
+        """Return all published backups, newest first. Raises OperationFailed when the directory cannot be read.
+
+        One place below it that cannot be read costs only itself: a backup without rights is listed, and not readable.
+        """
+        found = []
+        if self.root.exists() and not os.access(self.root, os.R_OK | os.X_OK):
+            raise OperationFailed(f"cannot read {self.root}", "permission denied", "it must belong to postgres")
+        try:
+            # Somebody may have moved a large database's backups to another disk and left a link.
+            for cluster in _visible(self.home, links=True):
+                for database in _visible(cluster, links=True):
+                    for place in _visible(database, links=False):
+                        split = split_backup_id(place.name)
+                        if split is not None and _may_have_manifest(place):
+                            found.append(StoredBackup(place.name, unquote(cluster.name), split[0], split[1], place))
+        except OSError as error:
+            raise OperationFailed(f"cannot read {error.filename}", error.strerror or "", "it must belong to postgres") from error
+        return tuple(sorted(found, key=lambda backup: (backup.created_at, backup.backup_id), reverse=True))
+
+    def find(self, backup_id: str) -> StoredBackup:
+        """Return one backup by its id. Raises UsageError (exit status 2) when there is none, or several clusters have it."""
+        found = [backup for backup in self.backups() if backup.backup_id == backup_id]
+        if not found:
+            raise UsageError(f"there is no backup {backup_id} in {self.home}", "", "`pgkeeper list` shows what is there")
+        if len(found) > 1:
+            raise UsageError(f"several clusters have a backup {backup_id}", ", ".join(backup.cluster for backup in found))
+        return found[0]
+
+    def claim(self, machine: str, cluster: str, system_identifier: str, *, adopt: bool) -> None:
+        """Make sure this place is ours to write: the same machine, and per cluster label the same system identifier.
+
+        The first claim writes the owner object. Raises RefusedError (exit status 6) when it names somebody else, unless `adopt`.
+        """
+        path = self.home / _OWNER
+        self._make(self.home)
+        owner = {"machine": machine, "clusters": {}}
+        if path.exists():
+            try:
+                owner = json.loads(path.read_bytes())
+                known = (str(owner["machine"]), dict(owner["clusters"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise RefusedError(f"{path} cannot be understood", "nothing is written before it is clear whose place this is") from error
+        else:
+            known = (machine, {})
+        other = known[1].get(cluster, system_identifier)
+        if not adopt and (known[0] != machine or other != system_identifier):
+            who = "another machine" if known[0] != machine else f"another cluster {cluster} (system identifier {other})"
+            raise RefusedError(
+                f"{self.home} belongs to {who}",
+                "two owners in one place could remove each other's backups",
+                "if this place is yours now, run the backup once with --adopt",
+            )
+        wanted = {"machine": machine, "clusters": {**known[1], cluster: system_identifier}}
+        if wanted != owner or not path.exists():
+            replace_file(path, json.dumps(wanted, indent=1).encode() + b"\n")
+
+    @contextmanager
+    def building(self, cluster: str, database: str, backup_id: str) -> Iterator[Path]:
+        """Yield a new hidden directory to build a backup in; it is removed at the end unless it was published.
+
+        Whoever calls holds the database's dump lock, so what an earlier run left there belongs to nobody and is removed first.
+        """
+        parent = self.home / encode_segment(cluster) / encode_segment(database)
+        self._make(parent)
+        _sweep(parent)
+        place = parent / f"{_BUILDING}{backup_id}"
+        place.mkdir(mode=0o700)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def publish(self, place: Path, manifest: Manifest) -> StoredBackup:
+        """Write the manifest, make everything durable and give the backup its name. Raises OSError; then nothing was published."""
+        write_file(place / MANIFEST_FILE, [dump_manifest(manifest)])
+        fsync_directory(place)
+        final = place.parent / manifest.backup_id
+        place.rename(final)
+        fsync_directory(final.parent)
+        return StoredBackup(manifest.backup_id, manifest.cluster.label, manifest.database.name, manifest.started_at, final)
+
+    def delete(self, backup: StoredBackup) -> None:
+        """Remove a backup: its manifest first, then its name, then its files.
+
+        Raises BusyError (exit status 5) while it is being read; then nothing was removed.
+        """
+        descriptor = os.open(backup.path / MANIFEST_FILE, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._remove(backup)
+        except BlockingIOError:
+            raise BusyError(f"backup {backup.backup_id} is being read", "a check or a restore uses it", "wait for it") from None
+        finally:
+            os.close(descriptor)
+
+    def _remove(self, backup: StoredBackup) -> None:
+        (backup.path / MANIFEST_FILE).unlink(missing_ok=True)
+        fsync_directory(backup.path)
+        doomed = backup.path.with_name(f"{_DELETING}{backup.backup_id}")
+        backup.path.rename(doomed)
+        # A backup of the same database may be sweeping the same leftover.
+        with suppress(FileNotFoundError):
+            shutil.rmtree(doomed)
+        fsync_directory(doomed.parent)
+
+    def _make(self, path: Path) -> None:
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "free some space" if error.errno == errno.ENOSPC else f"{self.root} must exist, belong to postgres and be writable"
+            raise OperationFailed(f"cannot create {path}", error.strerror or "", hint) from error
+
+
+def _may_have_manifest(place: Path) -> bool:
+    try:
+        return (place / MANIFEST_FILE).exists()
+    except PermissionError:
+        return True
+
+
+def _visible(path: Path, *, links: bool) -> list[Path]:
+    """Return the directories directly below `path` that are not hidden; none when it does not exist or can't be read."""
+    try:
+        with os.scandir(path) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=links) and not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except PermissionError as error:
+        log.error("a directory of the store cannot be read", path=str(path), error=error.strerror)
+        return []
+
+
+def _sweep(parent: Path) -> None:
+    for leftover in parent.iterdir():
+        if leftover.name.startswith((_BUILDING, _DELETING)):
+            shutil.rmtree(leftover, ignore_errors=True)

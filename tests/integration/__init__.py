@@ -1,0 +1,1 @@
+"""Promises kept through the command line, against a real PostgreSQL that the suite makes for itself."""

@@ -1,0 +1,97 @@
+"""The owner hears of a failed backup, and the messenger's own trouble is never the backup's."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+
+from .support.mail import mail_server
+from .support.product import DONE, FAILED, Pgkeeper
+
+ADDRESSES = "from=pgkeeper@example.org&to=owner@example.org"
+
+
+def test_a_failed_backup_is_mailed_in_the_agreed_words(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app")
+    pgkeeper.backup("app")
+    pgkeeper.cluster.drop_database("app")
+    with mail_server() as mailbox:
+        pgkeeper.configure(
+            BACKUP_PROJECT_NAME="AnalyticBot",
+            BACKUP_CONSOLE_URL="https://admin.example.org",
+            BACKUP_NOTIFY_URLS=f"mailto://127.0.0.1:{mailbox.port}/?{ADDRESSES}",
+        )
+        pgkeeper("backup", "--database", "app").exits(FAILED)
+        body = mailbox.body()
+    assert mailbox.subject() == "⚠️ AnalyticBot - Backup Alert"
+    assert mailbox.messages[0]["to"].addresses[0].addr_spec == "owner@example.org"
+    lines = [line.strip() for line in body.splitlines() if line.strip()]
+    expected = [
+        r"Database: app",
+        r"Status: ❌ FAILED",
+        r"Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC",
+        r"Error: .*app.*",
+        r"Last Successful Backup: .+",
+        r"Database Size: .+",
+        r"Action Required: .+",
+        r"View Details: https://admin\.example\.org.*",
+    ]
+    found = [next((line for line in lines if re.fullmatch(pattern, line)), pattern) for pattern in expected]
+    assert [lines.index(line) for line in found] == sorted(lines.index(line) for line in found), body
+
+
+def test_a_success_is_not_mailed(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app")
+    with mail_server() as mailbox:
+        pgkeeper.configure(BACKUP_NOTIFY_URLS=f"mailto://127.0.0.1:{mailbox.port}/?{ADDRESSES}")
+        pgkeeper("backup", "--database", "app").exits(DONE)
+    assert not mailbox.messages
+
+
+def test_notify_test_sends_a_message(pgkeeper: Pgkeeper) -> None:
+    with mail_server() as mailbox:
+        pgkeeper.configure(BACKUP_NOTIFY_URLS=f"mailto://127.0.0.1:{mailbox.port}/?{ADDRESSES}")
+        pgkeeper("notify", "test").exits(DONE)
+    assert len(mailbox.messages) == 1
+
+
+def test_every_address_is_written_to(pgkeeper: Pgkeeper) -> None:
+    with mail_server() as first, mail_server() as second:
+        urls = [f"mailto://127.0.0.1:{mailbox.port}/?{ADDRESSES}" for mailbox in (first, second)]
+        pgkeeper.configure(BACKUP_NOTIFY_URLS=" ".join(urls))
+        pgkeeper("backup", "--database", "missing").exits(FAILED)
+    assert len(first.messages) == len(second.messages) == 1
+
+
+@pytest.mark.parametrize("trouble", ["refused", "silent", "nonsense"])
+def test_a_dead_messenger_does_not_change_the_outcome(pgkeeper: Pgkeeper, trouble: str) -> None:
+    pgkeeper.create_database("app")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if trouble == "silent":
+            listener.listen()
+        port = listener.getsockname()[1]
+        url = "nonsense" if trouble == "nonsense" else f"mailto://127.0.0.1:{port}/?{ADDRESSES}"
+        pgkeeper.configure(BACKUP_NOTIFY_URLS=url)
+        pgkeeper("backup", "--database", "app").exits(DONE)
+        run = pgkeeper("backup", "--database", "missing", "--json", seconds=90).exits(FAILED)
+        assert run.outcome("missing")["error"]["exit_status"] == FAILED
+        assert run.json["warnings"], "the messenger's failure is told, as a warning"
+        if trouble != "silent":  # once is enough to wait for
+            assert pgkeeper("notify", "test").exit_status not in (DONE, 2)
+
+
+def test_the_messengers_password_is_used_and_never_shown(pgkeeper: Pgkeeper) -> None:
+    with mail_server() as mailbox:
+        url = f"mailto://keeper:planted-Mail-Secret-6@127.0.0.1:{mailbox.port}/?mode=insecure&{ADDRESSES}"
+        pgkeeper.configure(BACKUP_NOTIFY_URLS=url)
+        runs = [pgkeeper("backup", "--database", "missing"), pgkeeper("notify", "test")]
+        assert ("keeper", "planted-Mail-Secret-6") in mailbox.logins
+    runs.append(pgkeeper("notify", "test"))
+    runs.append(pgkeeper("doctor"))
+    said = "".join(run.output for run in runs)
+    said += "".join(path.read_text() for path in pgkeeper.logs.rglob("*") if path.is_file())
+    said += "".join(mailbox.messages[0].as_string())
+    assert "planted" not in said

@@ -1,0 +1,153 @@
+"""Damage anywhere in a backup is found, whichever byte it is."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import assert_nothing_left
+from .support.cluster import Cluster
+from .support.product import DONE, INTEGRITY, Pgkeeper
+from .support.user import service_ids
+from .support.workspace import Workspace
+
+FILES = ("database.sql.gz", "schema.dump", "globals.sql.gz", "server-config.tar.gz", "manifest.json")
+POSITIONS_PER_FILE = 40
+
+every_file = pytest.mark.parametrize("name", FILES)
+
+
+@pytest.fixture(scope="module")
+def keeper(cluster: Cluster, workspace: Workspace) -> Iterator[Pgkeeper]:
+    """A pgkeeper with one backup of a small database with a bit of everything."""
+    product = Pgkeeper(cluster, workspace.path / "damage")
+    product.create_database(
+        "fragile",
+        """
+        create table t as select n, md5(n::text) as t from generate_series(1, 300) n;
+        create table t2 (a int primary key, b int default 3);
+        select lo_from_bytea(4711, 'large');
+        create sequence s;
+        """,
+    )
+    product.backup("fragile")
+    yield product
+    assert_nothing_left(product)
+    product.cluster.drop_database("fragile")
+
+
+@pytest.fixture
+def whole(keeper: Pgkeeper) -> Iterator[Path]:
+    """The backup's directory, made whole again after the test."""
+    (directory,) = keeper.published()
+    copy = keeper.home / "copy"
+    shutil.copytree(directory, copy)
+    yield directory
+    for path in directory.iterdir():
+        path.unlink()
+    for path in copy.iterdir():
+        put(directory / path.name, path.read_bytes())
+    shutil.rmtree(copy)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file as the owner of backups would."""
+    import os
+
+    path.write_bytes(content)
+    path.chmod(0o600)
+    os.chown(path, *service_ids())
+
+
+def verdict(keeper: Pgkeeper, level: str) -> tuple[int, str]:
+    """Exit status and problem of a verification in this process: starting the program for every byte takes too long."""
+    from pgkeeper.model.progress import NullProgress
+    from pgkeeper.operations.verify import VerifyRequest, verify
+    from pgkeeper.settings import load_settings
+
+    settings = load_settings({"PGKEEPER_ENV_FILE": str(keeper.settings_file)})
+    report = verify(VerifyRequest.model_validate({"level": level}), settings, NullProgress())
+    return report.exit_status, str(report.outcomes)
+
+
+@every_file
+@pytest.mark.parametrize("level", ["checksum", "contents"])
+def test_a_changed_byte_is_found_wherever_it_is(keeper: Pgkeeper, whole: Path, name: str, level: str) -> None:
+    content = (whole / name).read_bytes()
+    dice = random.Random(f"{name} {level}")  # noqa: S311 - positions, not keys
+    positions = {0, 1, len(content) // 2, len(content) - 2, len(content) - 1}
+    positions |= {dice.randrange(len(content)) for _ in range(POSITIONS_PER_FILE)}
+    for position in sorted(positions):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << dice.randrange(8)
+        put(whole / name, bytes(damaged))
+        status, words = verdict(keeper, level)
+        assert status == INTEGRITY, f"byte {position} of {name}: exit status {status}, {words}"
+
+
+@every_file
+def test_a_file_cut_short_anywhere_is_found(keeper: Pgkeeper, whole: Path, name: str) -> None:
+    content = (whole / name).read_bytes()
+    dice = random.Random(name)  # noqa: S311 - positions, not keys
+    for length in sorted({0, 1, len(content) - 1, *(dice.randrange(len(content)) for _ in range(POSITIONS_PER_FILE))}):
+        put(whole / name, content[:length])
+        status, words = verdict(keeper, "checksum")
+        assert status == INTEGRITY, f"{name} cut to {length} bytes: exit status {status}, {words}"
+
+
+@every_file
+def test_something_added_to_a_file_is_found(keeper: Pgkeeper, whole: Path, name: str) -> None:
+    content = (whole / name).read_bytes()
+    for addition in (b"\n", b"\0", b" ", b"\0" * 4096, content):
+        put(whole / name, content + addition)
+        status, words = verdict(keeper, "checksum")
+        assert status == INTEGRITY, f"{len(addition)} bytes added to {name}: exit status {status}, {words}"
+
+
+@every_file
+def test_the_command_line_says_what_is_damaged(keeper: Pgkeeper, whole: Path, name: str) -> None:
+    content = (whole / name).read_bytes()
+    put(whole / name, content[:-9] + b"x" + content[-8:])
+    backup_id = whole.name
+    run = keeper("verify", backup_id).exits(INTEGRITY)
+    assert "manifest" in run.error if name == "manifest.json" else name in run.error
+    assert keeper("verify", backup_id, "--json").exits(INTEGRITY).json
+
+
+@every_file
+def test_a_missing_file_is_found(keeper: Pgkeeper, whole: Path, name: str) -> None:
+    (whole / name).unlink()
+    run = keeper("verify", whole.name)
+    if name == "manifest.json":
+        assert run.exit_status != DONE  # no manifest, no backup
+        assert whole.name in run.error
+    else:
+        assert name in run.exits(INTEGRITY).error
+
+
+@every_file
+def test_nothing_is_restored_from_a_damaged_backup(keeper: Pgkeeper, whole: Path, name: str) -> None:
+    databases = keeper.cluster.databases()
+    content = (whole / name).read_bytes()
+    put(whole / name, content[:20] + bytes([content[20] ^ 4]) + content[21:])
+    assert keeper("restore", whole.name).exits(INTEGRITY).error
+    assert keeper.cluster.databases() == databases
+
+
+def test_one_damaged_backup_does_not_hide_the_others(keeper: Pgkeeper, whole: Path) -> None:
+    second = keeper.backup("fragile")
+    put(whole / "manifest.json", b"{}")
+    listed = keeper("list", "--json").exits(DONE)
+    assert second in listed.stdout
+    keeper("verify", second).exits(DONE)
+    keeper("delete", second, "--confirm", "DELETE").exits(DONE)
+
+
+def test_a_whole_backup_is_whole(keeper: Pgkeeper, whole: Path) -> None:
+    for level in ("checksum", "contents"):
+        assert verdict(keeper, level)[0] == DONE
+        keeper("verify", whole.name, "--level", level).exits(DONE)

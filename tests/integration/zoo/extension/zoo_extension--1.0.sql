@@ -1,0 +1,10 @@
+create table zoo_config (key text primary key, value text);
+select pg_catalog.pg_extension_config_dump('zoo_config', '');
+create table zoo_partly (id int primary key, value text);
+insert into zoo_partly values (1, 'comes with the extension');
+select pg_catalog.pg_extension_config_dump('zoo_partly', 'where id > 1000');
+create sequence zoo_counter;
+select pg_catalog.pg_extension_config_dump('zoo_counter', '');
+create table zoo_member (id int primary key, value text);
+insert into zoo_member values (1, 'comes with the extension'), (2, 'this too');
+create function zoo_version() returns text language sql immutable as 'select ''1.0''';

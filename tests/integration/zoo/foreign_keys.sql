@@ -1,0 +1,21 @@
+-- Cycles no order of tables can satisfy.
+create table hen (id int primary key, egg int);
+create table egg (id int primary key, hen int references hen deferrable initially deferred);
+alter table hen add foreign key (egg) references egg;
+insert into hen select n, null from generate_series(1, 20) n;
+insert into egg select n, n from generate_series(1, 20) n;
+update hen set egg = id;
+create table node (id int primary key, parent int references node);
+insert into node values (1, null);
+insert into node select n, n - 1 from generate_series(2, 50) n;
+update node set parent = 50 where id = 1;
+create table unchecked (id int);
+insert into unchecked values (999);
+alter table unchecked add constraint dangling foreign key (id) references node not valid;
+alter table unchecked add constraint small check (id < 10) not valid;
+create table a (id int primary key, b int, c int);
+create table b (id int primary key, c int references a on update cascade on delete set null);
+alter table a add foreign key (b) references b;
+insert into a values (1, null, 1);
+insert into b values (1, 1);
+update a set b = 1;

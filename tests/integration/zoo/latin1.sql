@@ -1,0 +1,5 @@
+-- A single-byte encoding: names and rows outside ASCII. This file itself is UTF-8.
+create table "Größe" ("Maß" text);
+insert into "Größe" values ('äöüß'), ('ÿ'), ('a');
+comment on table "Größe" is 'in Metern, ±1';
+create function "fünf"() returns text language sql as $$ select 'fünf' $$;

@@ -1,0 +1,1 @@
+-- A database nobody has put anything into.

@@ -1,0 +1,21 @@
+-- Partitioned tables and inheritance; rows that lie where the bounds alone would not explain.
+create table metric (at date not null, channel int, value float8, primary key (at, channel)) partition by range (at);
+create table metric_2024 partition of metric for values from ('2024-01-01') to ('2025-01-01') partition by hash (channel);
+create table metric_2024_0 partition of metric_2024 for values with (modulus 2, remainder 0);
+create table metric_2024_1 partition of metric_2024 for values with (modulus 2, remainder 1);
+create table metric_default partition of metric default;
+insert into metric select date '2023-11-01' + n, n % 7, n / 3.0 from generate_series(1, 700) n;
+create index on metric (value);
+create table by_name (name text, n int) partition by list (name);
+create table by_name_none partition of by_name for values in (null);
+create table by_name_ab (n int, dropped int, name text);
+alter table by_name_ab drop column dropped;
+alter table by_name attach partition by_name_ab for values in ('a', 'b');
+insert into by_name values ('a', 1), (null, 2), ('b', 3);
+create table empty_parent (a int) partition by range (a);
+create table ancestor (a int, check (a > 0) no inherit);
+create table descendant (b text) inherits (ancestor);
+create table mixed (c int) inherits (descendant, ancestor);
+insert into ancestor values (1);
+insert into descendant values (-2, 'two');
+insert into mixed values (3, 'three', 33);

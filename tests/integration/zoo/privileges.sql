@@ -1,0 +1,36 @@
+-- Who may do what, down to columns, and to the owner's own cost.
+create schema guarded authorization zoo_owner;
+revoke all on schema public from public;
+grant usage on schema public to zoo_reader;
+alter default privileges for role zoo_owner grant select on tables to zoo_reader;
+alter default privileges for role zoo_owner in schema guarded grant execute on functions to zoo_app;
+alter default privileges for role zoo_owner revoke execute on functions from public;
+set role zoo_owner;
+create function guarded.fine(int) returns bool language sql immutable as 'select $1 > 0';
+revoke all on function guarded.fine(int) from public;
+create domain guarded.small as int check (guarded.fine(value));
+create table guarded.checked (a int check (guarded.fine(a)), s guarded.small, g int generated always as (a + 1) stored);
+insert into guarded.checked values (1, 2), (3, 4);
+create index on guarded.checked ((guarded.fine(a)));
+create table guarded.readonly (a int);
+insert into guarded.readonly values (1), (2);
+revoke insert, update, delete, truncate on guarded.readonly from zoo_owner;
+create table guarded.untouchable (a int);
+insert into guarded.untouchable values (1);
+revoke all on guarded.untouchable from zoo_owner;
+create table guarded.by_column (a int, b int, c text);
+grant select (a), update (b, c), references (a) on guarded.by_column to zoo_app with grant option;
+grant all on guarded.by_column to public;
+create sequence guarded.counter;
+grant usage on sequence guarded.counter to zoo_app;
+reset role;
+create table foreign_owner (a int);
+alter table foreign_owner owner to "Zoo ""quoted"" Rôle";
+insert into foreign_owner values (7);
+-- A check that calls a function its table's owner may not call.
+create function hidden(int) returns bool language sql immutable as 'select $1 > 0';
+create table check_hidden (a int check (hidden(a)));
+insert into check_hidden values (5);
+alter table check_hidden owner to zoo_app;
+revoke all on function hidden(int) from public;
+revoke all on schema guarded from zoo_owner;

@@ -1,0 +1,43 @@
+"""What the owner reads."""
+
+from datetime import UTC, datetime, timedelta
+
+from pgkeeper.model.errors import ErrorInfo
+from pgkeeper.notify.messages import backup_failed
+from tests.unit.builders import AT, manifest
+
+NOW = datetime(2026, 1, 3, 3, 0, tzinfo=UTC)
+ERROR = ErrorInfo(what="backup of app failed", why="No space left on device", hint="free some space")
+
+
+def test_the_alert_follows_the_template() -> None:
+    before = manifest(AT - timedelta(days=1), size=1_640_000_000)
+    message = backup_failed("Shop", "https://admin.example.com", {"app": ERROR}, 1, (manifest(), before), NOW)
+    assert message.subject == "⚠️ Shop - Backup Alert"
+    assert message.text == (
+        "Database: app\n"
+        "\n"
+        "Status: ❌ FAILED\n"
+        "Time: 2026-01-03 03:00:00 UTC\n"
+        "Error: backup of app failed: No space left on device\n"
+        "\n"
+        "Last Successful Backup: 1 d ago (app, 2026-01-02 03:00:00 UTC)\n"
+        "Database Size: 1.66 GB at the last backup (+20.0 MB since the one before)\n"
+        "\n"
+        "Action Required: free some space\n"
+        "\n"
+        "View Details: https://admin.example.com/database/backups\n"
+    )
+
+
+def test_several_failures_are_one_alert() -> None:
+    message = backup_failed("Shop", "", {"app": ERROR, "shop": ERROR}, 3, (), NOW)
+    assert "Database: app, shop (2 of 3)" in message.text
+    assert message.text.count("Error: ") == 2
+    assert "Last Successful Backup: none" in message.text
+    assert "View Details" not in message.text
+
+
+def test_nothing_in_an_error_is_taken_for_markup() -> None:
+    error = ErrorInfo(what="backup of {{ 7*7 }} <b> failed")
+    assert "{{ 7*7 }} <b>" in backup_failed("Shop", "", {"{{ 7*7 }} <b>": error}, 1, (), NOW).text

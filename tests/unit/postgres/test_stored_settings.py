@@ -1,0 +1,24 @@
+"""Settings that roles and databases carry."""
+
+import pytest
+
+from pgkeeper.model.manifest import Setting
+from pgkeeper.postgres.stored_settings import setting_value, split_list
+
+
+@pytest.mark.parametrize(
+    ("value", "elements"),
+    [
+        ('"$user", public', ["$user", "public"]),
+        ('a, "b,c", "d""e"', ["a", "b,c", 'd"e']),
+        ("", [""]),
+        ("one", ["one"]),
+    ],
+)
+def test_lists_are_split_as_catalogs_quote_them(value: str, elements: list[str]) -> None:
+    assert split_list(value) == elements
+
+
+def test_only_list_settings_are_split() -> None:
+    assert setting_value(Setting(role=None, name="search_path", value='"$user", public')).as_string(None) == "'$user', 'public'"
+    assert setting_value(Setting(role=None, name="datestyle", value="ISO, DMY")).as_string(None) == "'ISO, DMY'"

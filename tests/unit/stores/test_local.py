@@ -1,0 +1,144 @@
+"""A directory as a store."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed, RefusedError, UsageError
+from pgkeeper.model.manifest import MANIFEST_FILE, Manifest
+from pgkeeper.stores.files import write_file
+from pgkeeper.stores.local import LocalStore, StoredBackup
+from tests.unit.builders import AT, manifest
+
+CLUSTER = "15-main"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store", "db1")
+
+
+def publish(store: LocalStore, at: datetime = AT, database: str = "app") -> StoredBackup:
+    wanted: Manifest = manifest(at, database=database)
+    with store.building(CLUSTER, database, wanted.backup_id) as place:
+        entry = write_file(place / "data", [b"content"])
+        return store.publish(place, wanted.model_copy(update={"files": (entry,)}))
+
+
+def everything(store: LocalStore) -> list[str]:
+    return sorted(str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("database", ["app", "app-x", "..", "host=/x", "-x", 'Ü"; rm -rf', "a/b", "x" * 63])
+def test_a_published_backup_is_found_with_its_content(store: LocalStore, database: str) -> None:
+    published = publish(store, database=database)
+    (found,) = store.backups()
+    assert (found.database, found.cluster, found.created_at) == (database, CLUSTER, AT)
+    assert store.find(published.backup_id).manifest().database.name == database
+    assert b"".join(found.read(found.manifest().files[0])) == b"content"
+
+
+def test_backups_are_listed_newest_first(store: LocalStore) -> None:
+    for days in (2, 0, 1):
+        publish(store, AT + timedelta(days=days))
+    assert [backup.created_at for backup in store.backups()] == [AT + timedelta(days=days) for days in (2, 1, 0)]
+
+
+def test_what_is_being_built_is_no_backup_and_leaves_nothing_when_it_fails(store: LocalStore) -> None:
+    with store.building(CLUSTER, "app", manifest().backup_id) as place:
+        write_file(place / "data", [b"content"])
+        write_file(place / MANIFEST_FILE, [b"not yet"])
+        assert store.backups() == ()
+    assert everything(store) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(store: LocalStore) -> None:
+    left = store.home / CLUSTER / "app" / ".building-app-20250101T000000Z"
+    left.mkdir(parents=True)
+    (left / "data").write_bytes(b"half")
+    kept = publish(store)
+    assert everything(store) == [str(path.relative_to(store.root)) for path in (kept.path / "data", kept.path / MANIFEST_FILE)]
+
+
+def test_no_manifest_no_backup(store: LocalStore) -> None:
+    backup = publish(store)
+    (backup.path / MANIFEST_FILE).unlink()
+    assert store.backups() == ()
+    with pytest.raises(UsageError):
+        store.find(backup.backup_id)
+
+
+def test_a_deleted_backup_leaves_nothing_and_others_alone(store: LocalStore) -> None:
+    old, new = publish(store), publish(store, AT + timedelta(days=1))
+    store.delete(old)
+    assert [backup.backup_id for backup in store.backups()] == [new.backup_id]
+    assert all(new.backup_id in path for path in everything(store))
+
+
+def test_a_damaged_manifest_is_listed_and_named(store: LocalStore) -> None:
+    backup = publish(store)
+    path = backup.path / MANIFEST_FILE
+    path.write_bytes(path.read_bytes().replace(b"it's ours", b"it's mine"))
+    assert not store.backups()[0].readable()
+    with pytest.raises(IntegrityError, match="damaged"):
+        backup.manifest()
+
+
+def test_successful_checks_are_remembered_until_one_fails(store: LocalStore) -> None:
+    backup = publish(store)
+    assert backup.verified() == {}
+    now = datetime(2026, 1, 3, tzinfo=UTC)
+    backup.mark_verified("checksum", now)
+    backup.mark_verified("contents", now)
+    assert backup.verified() == {"checksum": now, "contents": now}
+    backup.unmark_verified()
+    assert backup.verified() == {}
+
+
+def test_a_place_belongs_to_its_first_machine_and_cluster(store: LocalStore) -> None:
+    store.claim("machine1", CLUSTER, "1", adopt=False)
+    store.claim("machine1", CLUSTER, "1", adopt=False)
+    store.claim("machine1", "17-main", "2", adopt=False)
+    for machine, system in (("machine2", "1"), ("machine1", "9")):
+        with pytest.raises(RefusedError, match="--adopt"):
+            store.claim(machine, CLUSTER, system, adopt=False)
+    store.claim("machine2", CLUSTER, "9", adopt=True)
+    store.claim("machine2", CLUSTER, "9", adopt=False)
+
+
+def test_an_owner_nobody_can_read_is_not_overwritten(store: LocalStore) -> None:
+    store.claim("machine1", CLUSTER, "1", adopt=False)
+    (store.home / "owner.json").write_bytes(b"{")
+    with pytest.raises(RefusedError, match="cannot be understood"):
+        store.claim("machine1", CLUSTER, "1", adopt=False)
+
+
+def test_a_store_that_cannot_be_created_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OperationFailed, match="cannot create"):
+        LocalStore(tmp_path / "file" / "store", "db1").claim("m", CLUSTER, "1", adopt=False)
+
+
+def test_two_hosts_in_one_directory_never_meet(store: LocalStore) -> None:
+    publish(store)
+    assert LocalStore(store.root, "db2").backups() == ()
+
+
+def test_a_backup_that_is_being_read_is_not_removed(store: LocalStore) -> None:
+    backup = publish(store)
+    with backup.being_read():
+        with pytest.raises(BusyError):
+            store.delete(backup)
+        assert store.backups() == (backup,)
+        assert backup.readable()
+    store.delete(backup)
+    assert store.backups() == ()
+
+
+def test_a_link_to_another_disk_is_followed(store: LocalStore, tmp_path: Path) -> None:
+    backup = publish(store)
+    moved = tmp_path / "elsewhere"
+    backup.path.parent.rename(moved)
+    backup.path.parent.symlink_to(moved)
+    assert [found.backup_id for found in store.backups()] == [backup.backup_id]

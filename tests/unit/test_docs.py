@@ -1,0 +1,143 @@
+"""The documentation says what the code does, as far as that can be told by comparing the two."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from pgkeeper.host.jobs import Job
+from pgkeeper.model.errors import ErrorInfo
+from pgkeeper.model.manifest import Manifest
+from pgkeeper.operations.backup import BackupReport
+from pgkeeper.operations.delete import DeleteReport
+from pgkeeper.operations.doctor import DoctorReport
+from pgkeeper.operations.expire import ExpireReport
+from pgkeeper.operations.listing import BackupSummary
+from pgkeeper.operations.notify_test import NotifyReport
+from pgkeeper.operations.restore import RestoreReport
+from pgkeeper.operations.stats import StatsReport
+from pgkeeper.operations.verify import VerifyReport
+from pgkeeper.postgres import server
+from pgkeeper.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
+
+DOCUMENTS: dict[str, type[BaseModel]] = {
+    "backup": BackupReport,
+    "verify": VerifyReport,
+    "restore": RestoreReport,
+    "delete": DeleteReport,
+    "expire": ExpireReport,
+    "stats": StatsReport,
+    "doctor": DoctorReport,
+    "notify-test": NotifyReport,
+}
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def marked(name: str, mark: str, language: str) -> str:
+    found = re.search(rf"^<!-- test: {mark} -->\n+```{language}\n(.*?)^```$", page(name), re.MULTILINE | re.DOTALL)
+    assert found is not None, f"{name} has no block marked {mark}"
+    return found[1]
+
+
+def samples() -> dict[str, dict[str, Any]]:
+    """Each document of json.md by its shape."""
+    blocks = re.findall(r"^```json\n(.*?)^```$", page("json.md"), re.MULTILINE | re.DOTALL)
+    documents = [json.loads(block) for block in blocks]
+    return {str(document.pop("schema")): document for document in documents if "schema" in document}
+
+
+def assert_shape(model: type[BaseModel], sample: dict[str, Any]) -> None:
+    """Fail unless the sample has every field of the model, no other, and values as the model writes them."""
+    assert model.model_validate(sample).model_dump(mode="json") == sample
+
+
+def test_every_setting_is_described_with_its_default() -> None:
+    rows = re.findall(r"^\| `(BACKUP_\w+)` \| (.+?) \|", page("settings.md"), re.MULTILINE)
+    fields = {name: field for name, field in Settings.model_fields.items() if name not in ("libpq", "warnings")}
+    assert [name for name, _ in rows] == list(dict.fromkeys(name for name, _ in rows))
+    assert {name for name, _ in rows} == {f"BACKUP_{name.upper()}" for name in fields}
+    for name, written in rows:
+        field = fields[name.removeprefix("BACKUP_").lower()]
+        default = field.default
+        if field.default_factory is not None:
+            assert written == "the host's name"
+        elif name == "BACKUP_DATABASES":
+            assert (written, default) == ("`all`", ())
+        elif default in ("", ()):
+            assert written == "none"
+        else:
+            assert written == f"`{str(default).lower() if isinstance(default, bool) else default}`", name
+
+
+def test_the_variables_of_libpq_are_those_that_are_passed_on() -> None:
+    listed = re.search(r"<!-- test: libpq -->\n(.*?)\n\n", page("settings.md"), re.DOTALL)
+    assert listed is not None
+    assert set(re.findall(r"`(PG\w+)`", listed[1])) == {*server._KEYWORDS, "PGSERVICEFILE"}
+
+
+def test_the_settings_file_of_the_page_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "pgkeeper.env"
+    file.write_text(marked("settings.md", "settings-file", "ini"), encoding="utf-8")
+    settings = load_settings({"PGKEEPER_ENV_FILE": str(file)})
+    assert settings.warnings == ()
+    assert settings.databases == ("app", "metrics")
+    assert settings.libpq == {"PGPORT": "5433"}
+    assert [url.get_secret_value().partition(":")[0] for url in settings.notify_urls] == ["mailtos", "tgram"]
+    assert "pa$$word" in settings.notify_urls[0].get_secret_value()
+
+
+def test_every_document_has_a_sample() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/pgkeeper/cli").glob("*.py"))
+    printed = set(re.findall(r'(?:door\.show|print_document)\("([a-z-]+)"', source))
+    assert set(samples()) == {f"pgkeeper.{shape}/1" for shape in printed}
+
+
+@pytest.mark.parametrize("shape", DOCUMENTS)
+def test_a_report_looks_as_its_sample(shape: str) -> None:
+    assert_shape(DOCUMENTS[shape], samples()[f"pgkeeper.{shape}/1"])
+
+
+def test_the_other_documents_look_as_their_samples() -> None:
+    found = samples()
+    for backup in found["pgkeeper.list/1"]["backups"]:
+        assert_shape(BackupSummary, backup)
+    shown = found["pgkeeper.show/1"]
+    assert set(shown) == {"path", "manifest"}
+    assert_shape(Manifest, shown["manifest"])
+    assert set(found["pgkeeper.error/1"]) == {"error"}
+    assert_shape(ErrorInfo, found["pgkeeper.error/1"]["error"])
+    assert_shape(Job, json.loads(marked("json.md", "job", "json")))
+
+
+def test_messages_that_are_explained_are_messages_that_exist() -> None:
+    places = [*(ROOT / "src").rglob("*.py"), *ROOT.glob("module_utils/*.py"), *ROOT.glob("library/*.py"), *ROOT.glob("roles/*/*/*")]
+    spoken = " ".join(path.read_text(encoding="utf-8") for path in places if path.is_file())
+    table = re.findall(r"^\| `([^`]+)` \|", page("troubleshooting.md"), re.MULTILINE)
+    assert len(table) > 30
+    unknown = [message for message in table if not all(part.strip() in spoken for part in message.split("…"))]
+    assert not unknown
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        place, _, anchor = target.partition("#")
+        other = (path.parent / place).resolve() if place else path
+        assert other.exists(), f"{path.name} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
