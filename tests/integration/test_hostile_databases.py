@@ -157,7 +157,7 @@ def only_superusers_log_in(pgkeeper: Pgkeeper) -> Iterator[None]:
     rules = Path(str(pgkeeper.cluster.query("show hba_file")[0][0]))
     before = rules.read_text()
     try:
-        rules.write_text("local all postgres peer\n")
+        rules.write_text("".join(line for line in before.splitlines(keepends=True) if line.startswith("local all postgres ")))
         pgkeeper.cluster.execute("select pg_reload_conf()")
         wait_until(lambda: len(pgkeeper.cluster.query("select 1 from pg_hba_file_rules")) == 1, "the rules to be read")
         yield
