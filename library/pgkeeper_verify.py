@@ -109,21 +109,19 @@ exit_status:
   sample: 0
 """
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pgkeeper_module import JOB_ARGUMENTS, JOB_RULES, ask, duration, enter, failures, run_detached
 
 if TYPE_CHECKING:
-    from pgkeeper.operations.listing import BackupSummary
     from pgkeeper.settings import Settings
+    from pgkeeper.stores.stored_backup import StoredBackup
 
-LEVELS = ["checksum", "contents"]
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str", "default": "latest"},
     "databases": {"type": "list", "elements": "str", "default": []},
-    "level": {"type": "str", "choices": LEVELS, "default": "contents"},
+    "level": {"type": "str", "choices": ["checksum", "contents"], "default": "contents"},
     "max_age": {"type": "str"},
     **JOB_ARGUMENTS,
 }
@@ -138,40 +136,11 @@ def command_line(params: dict[str, Any]) -> list[str]:
     return [*arguments, "--", params["backup"]]  # an identifier begins with the database's name, maybe with a dash
 
 
-def chosen(backups: tuple[BackupSummary, ...], params: dict[str, Any]) -> list[BackupSummary]:
-    """The backups that the parameters name. Raises UsageError when there is none."""
-    from pgkeeper.model.errors import UsageError
-
-    found = named(backups, params)
-    if not found:
-        raise UsageError(f"there is no backup {params['backup']} {' '.join(params['databases'])}", "", "pgkeeper_info lists what there is")
-    return found
-
-
-def named(backups: tuple[BackupSummary, ...], params: dict[str, Any]) -> list[BackupSummary]:
-    """The backups that the parameters name, if any."""
-    if params["backup"] != "latest":
-        return [backup for backup in backups if backup.backup_id == params["backup"]]
-    newest: dict[tuple[str, str], BackupSummary] = {}
-    for backup in backups:  # newest first
-        newest.setdefault((backup.cluster, backup.database), backup)
-    return [backup for backup in newest.values() if not params["databases"] or backup.database in params["databases"]]
-
-
-def is_due(backup: BackupSummary, level: str, max_age: timedelta | None) -> bool:
-    """Whether the backup has no check of this level, or a deeper one, that is young enough."""
-    if max_age is None:
-        return True
-    now = datetime.now(UTC)
-    deep_enough = LEVELS[LEVELS.index(level) :]
-    return not any(now - max_age <= at <= now for done, at in backup.verified.items() if done in deep_enough)
-
-
-def checks(backups: list[BackupSummary]) -> str:
+def checks(backups: tuple[StoredBackup, ...]) -> str:
     """When each of these backups was last checked, as text for a diff."""
     lines = []
     for backup in sorted(backups, key=lambda backup: backup.backup_id):
-        done = [f"{level} at {at:%Y-%m-%dT%H:%M:%SZ}" for level, at in sorted(backup.verified.items())]
+        done = [f"{level} at {at:%Y-%m-%dT%H:%M:%SZ}" for level, at in sorted(backup.verified().items())]
         lines.append(f"{backup.backup_id}: {', '.join(done) or 'not checked'}\n")
     return "".join(lines)
 
@@ -183,32 +152,29 @@ def main() -> None:
     enter(module, would=f"check the backup {params['backup']}", changed=True)
 
     from pgkeeper.model.progress import NullProgress
-    from pgkeeper.operations.listing import list_backups
-    from pgkeeper.operations.verify import VerifyRequest, verify
+    from pgkeeper.operations.verify import VerifyRequest, due, verify
 
     max_age = duration(module, "max_age")
     request = VerifyRequest(backup=params["backup"], databases=tuple(params["databases"]), level=params["level"], if_older_than=max_age)
 
-    def now(settings: Settings) -> list[BackupSummary]:
-        return chosen(list_backups(settings), params)
-
     def preview(settings: Settings) -> dict[str, Any]:
-        due = [backup for backup in now(settings) if is_due(backup, params["level"], max_age)]
-        after = "".join(f"{name}: {params['level']} now\n" for name in sorted(backup.backup_id for backup in due))
+        backups = due(request, settings)
+        after = "".join(f"{name}: {params['level']} now\n" for name in sorted(backup.backup_id for backup in backups))
         return {
-            "changed": bool(due),
-            "backups": [backup.backup_id for backup in due],
-            "diff": {"before": checks(due), "after": after},
+            "changed": bool(backups),
+            "backups": [backup.backup_id for backup in backups],
+            "diff": {"before": checks(backups), "after": after},
         }
 
     def work(settings: Settings) -> dict[str, Any]:
-        before = checks(now(settings))
+        backups = due(request, settings)
+        before = checks(backups)
         report = verify(request, settings, NullProgress())
         return {
             "changed": any(outcome.status != "skipped" for outcome in report.outcomes),
             "report": report.model_dump(mode="json"),
             "exit_status": report.exit_status,
-            "diff": {"before": before, "after": checks(now(settings))},
+            "diff": {"before": before, "after": checks(backups)},
         }
 
     if module.check_mode:

@@ -52,11 +52,14 @@ def test_a_recent_verification_is_not_made_again(pgkeeper: Pgkeeper) -> None:
     pgkeeper.create_database("app")
     backup_id = pgkeeper.backup("app")
     call = ("verify", "--if-older-than", "7d", "--json")
-    assert pgkeeper(*call).exits(DONE).outcome("app")["status"] == "done"
+    assert pgkeeper(*call, "--level", "checksum").exits(DONE).outcome("app")["status"] == "done"
+    assert pgkeeper(*call).exits(DONE).outcome("app")["status"] == "done", "a shallow check does not count for a deeper one"
     assert pgkeeper(*call).exits(DONE).outcome("app")["status"] == "skipped"
+    assert pgkeeper(*call, "--level", "checksum").exits(DONE).outcome("app")["status"] == "skipped", "a deeper one counts for it"
     second = pgkeeper.backup("app")
     assert second != backup_id
-    assert pgkeeper(*call).exits(DONE).outcome("app")["status"] == "done", "a new backup has not been verified"
+    assert pgkeeper(*call).exits(DONE).outcome("app")["status"] == "skipped", "the timetable checks a database once a week"
+    assert pgkeeper("verify", second, *call[1:]).exits(DONE).outcome("app")["status"] == "done", "an id asks for that very backup"
 
 
 def test_what_is_there_is_listed_newest_first(pgkeeper: Pgkeeper) -> None:

@@ -11,7 +11,7 @@ from pgkeeper.model.sizes import format_size
 
 if TYPE_CHECKING:
     from pgkeeper.model.manifest import Manifest
-    from pgkeeper.stores.local import StoredBackup
+    from pgkeeper.stores.stored_backup import StoredBackup
 
 _LARGEST = 10
 

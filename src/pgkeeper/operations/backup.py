@@ -16,7 +16,7 @@ from pgkeeper.operations.tell_owner import tell_backup_failed
 from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
-from pgkeeper.stores.local import StoredBackup
+from pgkeeper.stores.stored_backup import StoredBackup
 
 EVERYTHING = "all databases"
 

@@ -32,7 +32,8 @@ from pgkeeper.postgres.tables import ExpectedTables, in_system_schemas, require_
 from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.settings import Settings
 from pgkeeper.stores.files import read_checked, read_gzip, write_file, write_gzip
-from pgkeeper.stores.local import LocalStore, StoredBackup
+from pgkeeper.stores.local import LocalStore
+from pgkeeper.stores.stored_backup import StoredBackup
 
 _TRIES = 3
 _PAUSE_SECONDS = 30

@@ -7,7 +7,7 @@ from pgkeeper.model.manifest import DATABASE_FILE, Contents, Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.postgres.dump import Dumper
 from pgkeeper.postgres.understanding import DumpUnderstanding, order_free_digests, schema_differences, without_statements
-from pgkeeper.stores.local import StoredBackup
+from pgkeeper.stores.stored_backup import StoredBackup
 
 
 def compare_database(

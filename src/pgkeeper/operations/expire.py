@@ -10,7 +10,7 @@ from pgkeeper.model.retention import Held, decide
 from pgkeeper.operations.places import local_store
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
-from pgkeeper.stores.local import StoredBackup
+from pgkeeper.stores.stored_backup import StoredBackup
 
 _FRESH = timedelta(hours=28)
 """The strategy calls a backup overdue after 28 hours; from then on nothing is removed."""

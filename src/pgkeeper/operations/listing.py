@@ -4,10 +4,11 @@ from datetime import datetime
 
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.manifest import Manifest
+from pgkeeper.model.proof import Level
 from pgkeeper.operations.places import local_store, one_backup
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
-from pgkeeper.stores.local import Level, StoredBackup
+from pgkeeper.stores.stored_backup import StoredBackup
 
 
 class BackupSummary(Message):

@@ -3,17 +3,19 @@
 from datetime import UTC, datetime
 
 from pgkeeper.host.identity import host_identity
+from pgkeeper.host.seal import host_seal
 from pgkeeper.model.errors import UsageError
 from pgkeeper.postgres.server import Server
 from pgkeeper.settings import Settings
-from pgkeeper.stores.local import LocalStore, StoredBackup
+from pgkeeper.stores.local import LocalStore
+from pgkeeper.stores.stored_backup import StoredBackup
 
 LATEST = "latest"
 
 
 def local_store(settings: Settings) -> LocalStore:
     """Return the local store of this host."""
-    return LocalStore(settings.dir, host_identity(settings.state_dir))
+    return LocalStore(settings.dir, host_identity(settings.state_dir), host_seal(settings.state_dir))
 
 
 def server(settings: Settings) -> Server:

@@ -19,7 +19,7 @@ from pgkeeper.postgres.new_database import PARTIAL_PREFIX, claim_restores, datab
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
 from pgkeeper.stores.files import replace_file
-from pgkeeper.stores.local import StoredBackup
+from pgkeeper.stores.stored_backup import StoredBackup
 
 
 class RestoreRequest(Message):

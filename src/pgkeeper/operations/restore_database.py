@@ -33,7 +33,7 @@ from pgkeeper.postgres.roles import create_missing_roles
 from pgkeeper.postgres.server import Server, Session, told
 from pgkeeper.postgres.stored_settings import search_path
 from pgkeeper.postgres.understanding import DumpUnderstanding
-from pgkeeper.stores.local import StoredBackup
+from pgkeeper.stores.stored_backup import StoredBackup
 
 _LOCK_SECONDS = 60
 _RESTART_SECONDS = 30

@@ -1,26 +1,30 @@
 """Check that a backup is what its manifest says: every byte (`checksum`), or everything in it (`contents`)."""
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from pgkeeper import __version__
 from pgkeeper.host.logs import log
 from pgkeeper.model.comparison import differences
 from pgkeeper.model.errors import ErrorInfo, IntegrityError, UsageError
 from pgkeeper.model.manifest import DATABASE_FILE, Manifest
 from pgkeeper.model.progress import Progress
+from pgkeeper.model.proof import Level, Proof, at_least
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.places import LATEST, local_store, newest_by_database
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.settings import Settings
-from pgkeeper.stores.local import LEVELS, Level, StoredBackup
+from pgkeeper.stores.stored_backup import StoredBackup
 
 
 class VerifyRequest(Message):
     """Which backups to check: one by its id, or with `latest` the newest of each of `databases` (none: of every database).
 
-    `if_older_than`: only those whose last successful check of this level (or a deeper one) is older.
+    `if_older_than`: with `latest` only databases of which no backup passed a check of this level (or a deeper one) since then; with an
+    id only when that backup did not.
     """
 
     backup: str = LATEST
@@ -60,7 +64,14 @@ def verify(request: VerifyRequest, settings: Settings, progress: Progress) -> Ve
 
     Raises UsageError when there is nothing to check.
     """
-    return VerifyReport(outcomes=tuple(_one(backup, request, progress) for backup in _chosen(request, settings)))
+    chosen, now = _chosen(request, settings)
+    outcomes = (_one(backup, request, progress) if backup in now else _skipped(backup, request) for backup in chosen)
+    return VerifyReport(outcomes=tuple(outcomes))
+
+
+def due(request: VerifyRequest, settings: Settings) -> tuple[StoredBackup, ...]:
+    """Return the backups that `verify` would check now. Changes nothing. Raises UsageError when there is nothing to check."""
+    return _chosen(request, settings)[1]
 
 
 def check_files(backup: StoredBackup, manifest: Manifest, progress: Progress) -> None:
@@ -72,24 +83,43 @@ def check_files(backup: StoredBackup, manifest: Manifest, progress: Progress) ->
             progress.advance(done, manifest.size_bytes)
 
 
-def _chosen(request: VerifyRequest, settings: Settings) -> tuple[StoredBackup, ...]:
+def _chosen(request: VerifyRequest, settings: Settings) -> tuple[tuple[StoredBackup, ...], tuple[StoredBackup, ...]]:
+    """Return the backups that the request names, and those of them whose time has come."""
     store = local_store(settings)
     if request.backup != LATEST:
-        return (store.find(request.backup),)
-    newest = newest_by_database(store.backups())
-    found = {backup.database for backup in newest.values()}
-    missing = [name for name in request.databases if name not in found]
+        found = store.find(request.backup)
+        return (found,), () if _checked_since([found], request) else (found,)
+    backups = store.backups()
+    newest = newest_by_database(backups)
+    known = {backup.database for backup in newest.values()}
+    missing = [name for name in request.databases if name not in known]
     if missing or not newest:
         whose = f" of {', '.join(missing)}" if missing else ""
         raise UsageError(f"there is no backup{whose} in {store.home}", "", "make one with `pgkeeper backup`")
-    return tuple(backup for backup in newest.values() if not request.databases or backup.database in request.databases)
+    chosen = {place: backup for place, backup in newest.items() if not request.databases or backup.database in request.databases}
+    due = []
+    for place, backup in chosen.items():
+        kin = [other for other in backups if (other.cluster, other.database) == place]
+        if not _checked_since(kin, request):
+            due.append(backup)
+    return tuple(chosen.values()), tuple(due)
+
+
+def _checked_since(backups: Iterable[StoredBackup], request: VerifyRequest) -> bool:
+    if request.if_older_than is None:
+        return False
+    now = datetime.now(UTC)
+    since, deep_enough = now - request.if_older_than, at_least(request.level)
+    return any(since <= at <= now for backup in backups for level, at in backup.verified().items() if level in deep_enough)
+
+
+def _skipped(backup: StoredBackup, request: VerifyRequest) -> VerifyOutcome:
+    return VerifyOutcome(database=backup.database, backup_id=backup.backup_id, level=request.level, status="skipped")
 
 
 def _one(backup: StoredBackup, request: VerifyRequest, progress: Progress) -> VerifyOutcome:
-    began = time.monotonic()
+    began, started = time.monotonic(), datetime.now(UTC)
     outcome = VerifyOutcome(database=backup.database, backup_id=backup.backup_id, level=request.level, status="done")
-    if request.if_older_than is not None and _recently_checked(backup, request.level, request.if_older_than):
-        return outcome.model_copy(update={"status": "skipped"})
     progress.phase(f"verify {backup.backup_id}")
     problems: tuple[str, ...] = ()
     try:
@@ -99,13 +129,25 @@ def _one(backup: StoredBackup, request: VerifyRequest, progress: Progress) -> Ve
                 check_files(backup, manifest, progress)
             else:
                 problems = _content_problems(backup, manifest, progress)
-        if problems:
-            raise IntegrityError(f"backup {backup.backup_id} is not what its manifest says", "; ".join(problems), "use another backup")
-        backup.mark_verified(request.level, datetime.now(UTC))
+            if problems:
+                raise IntegrityError(f"backup {backup.backup_id} is not what its manifest says", "; ".join(problems), "use another backup")
+            backup.keep_proof(
+                Proof(
+                    backup_id=backup.backup_id,
+                    manifest_sha256=backup.manifest_sha256(),
+                    level=request.level,
+                    made_by=f"pgkeeper {__version__}",
+                    started_at=started,
+                    finished_at=datetime.now(UTC),
+                    seconds=round(time.monotonic() - began, 3),
+                    tables=len(manifest.contents.tables),
+                    rows=manifest.contents.rows,
+                )
+            )
     except Exception as error:  # noqa: BLE001 - one backup's damage never hides another's
         info = as_error_info(error, f"check of {backup.backup_id}")
         if isinstance(error, IntegrityError):
-            backup.unmark_verified()
+            backup.forget_proofs()
         log.error("verify failed", backup_id=backup.backup_id, level=request.level, error=str(info))
         return outcome.model_copy(update={"status": "failed", "problems": problems, "error": info, "seconds": time.monotonic() - began})
     log.info("verify done", backup_id=backup.backup_id, level=request.level)
@@ -117,12 +159,6 @@ def _one(backup: StoredBackup, request: VerifyRequest, progress: Progress) -> Ve
             "rows": manifest.contents.rows,
         }
     )
-
-
-def _recently_checked(backup: StoredBackup, level: Level, age: timedelta) -> bool:
-    now = datetime.now(UTC)
-    deep_enough = LEVELS[LEVELS.index(level) :]
-    return any(now - age <= at <= now for known, at in backup.verified().items() if known in deep_enough)
 
 
 def _content_problems(backup: StoredBackup, manifest: Manifest, progress: Progress) -> tuple[str, ...]:

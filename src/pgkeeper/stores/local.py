@@ -11,100 +11,29 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote
 
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed, RefusedError, UsageError
-from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest, dump_manifest, parse_manifest
+from pgkeeper.model.errors import BusyError, OperationFailed, RefusedError, UsageError
+from pgkeeper.model.manifest import MANIFEST_FILE, Manifest, dump_manifest
 from pgkeeper.model.names import encode_segment, split_backup_id
-from pgkeeper.stores.files import fsync_directory, read_checked, read_gzip, replace_file, write_file
+from pgkeeper.model.seal import Seal
+from pgkeeper.stores.files import fsync_directory, replace_file, write_file
+from pgkeeper.stores.stored_backup import StoredBackup
 
 _BUILDING = ".building-"
 _DELETING = ".deleting-"
 _OWNER = "owner.json"
-_VERIFIED = "verified.json"
-Level = Literal["checksum", "contents"]
-LEVELS: tuple[Level, ...] = ("checksum", "contents")
-"""How deep a check goes, the deepest last."""
-
-
-@dataclass(frozen=True)
-class StoredBackup:
-    """Where a published backup lies, and what its name says; nothing of its content was read."""
-
-    backup_id: str
-    cluster: str
-    database: str
-    created_at: datetime
-    path: Path
-
-    def manifest(self) -> Manifest:
-        """Read the manifest. Raises IntegrityError when it is damaged or gone."""
-        try:
-            content = (self.path / MANIFEST_FILE).read_bytes()
-        except FileNotFoundError:
-            raise IntegrityError(f"backup {self.backup_id} is not there any more") from None
-        except OSError as error:
-            raise IntegrityError(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "") from error
-        return parse_manifest(content, self.backup_id)
-
-    @contextmanager
-    def being_read(self) -> Iterator[None]:
-        """Keep the backup from being removed for the length of the block: a shared lease that ends with its holder."""
-        try:
-            descriptor = os.open(self.path / MANIFEST_FILE, os.O_RDONLY)
-        except OSError as error:
-            raise IntegrityError(f"backup {self.backup_id} is not there any more", error.strerror or "") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def readable(self) -> bool:
-        """Tell whether the manifest is there and whole."""
-        try:
-            self.manifest()
-        except IntegrityError:
-            return False
-        return True
-
-    def verified(self) -> dict[Level, datetime]:
-        """Return when each level of check last succeeded; nothing where that is unknown."""
-        try:
-            known = json.loads((self.path / _VERIFIED).read_bytes())
-            return {level: datetime.fromisoformat(known[level]) for level in LEVELS if level in known}
-        except (OSError, ValueError, TypeError):
-            return {}
-
-    def mark_verified(self, level: Level, at: datetime) -> None:
-        """Remember a successful check beside the backup."""
-        times = {**self.verified(), level: at}
-        replace_file(self.path / _VERIFIED, json.dumps({name: time.isoformat() for name, time in times.items()}).encode() + b"\n")
-
-    def unmark_verified(self) -> None:
-        """Forget successful checks, since a later one failed."""
-        (self.path / _VERIFIED).unlink(missing_ok=True)
-
-    def read(self, entry: FileEntry) -> Iterator[bytes]:
-        """Yield a file's bytes, checked against `entry`."""
-        return read_checked(self.path / entry.name, entry)
-
-    def read_gzip(self, entry: FileEntry) -> Iterator[bytes]:
-        """Yield a compressed file's content, checked against `entry`."""
-        return read_gzip(self.path / entry.name, entry)
 
 
 class LocalStore:
     """All backups of one host below one directory."""
 
-    def __init__(self, root: Path, host: str) -> None:
-        """`host` is the host's identity; hosts that share a directory never meet."""
+    def __init__(self, root: Path, host: str, seal: Seal) -> None:
+        """`host` is the host's identity; hosts that share a directory never meet. `seal` is what its proofs are sealed with."""
         self.root = root
+        self._seal = seal
         self.home = root / encode_segment(host)
 
     def backups(self) -> tuple[StoredBackup, ...]:
@@ -122,7 +51,7 @@ class LocalStore:
                     for place in _visible(database, links=False):
                         split = split_backup_id(place.name)
                         if split is not None and _may_have_manifest(place):
-                            found.append(StoredBackup(place.name, unquote(cluster.name), split[0], split[1], place))
+                            found.append(StoredBackup(place.name, unquote(cluster.name), split[0], split[1], place, self._seal))
         except OSError as error:
             raise OperationFailed(f"cannot read {error.filename}", error.strerror or "", "it must belong to postgres") from error
         return tuple(sorted(found, key=lambda backup: (backup.created_at, backup.backup_id), reverse=True))
@@ -187,7 +116,7 @@ class LocalStore:
         final = place.parent / manifest.backup_id
         place.rename(final)
         fsync_directory(final.parent)
-        return StoredBackup(manifest.backup_id, manifest.cluster.label, manifest.database.name, manifest.started_at, final)
+        return StoredBackup(manifest.backup_id, manifest.cluster.label, manifest.database.name, manifest.started_at, final, self._seal)
 
     def delete(self, backup: StoredBackup) -> None:
         """Remove a backup: its manifest first, then its name, then its files.

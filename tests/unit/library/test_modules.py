@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from datetime import UTC, datetime, timedelta
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -86,30 +85,6 @@ def test_news_is_an_end_a_phase_or_a_tenth() -> None:
     assert is_news(before, job(done_bytes=20, total_bytes=100))
     assert is_news(before, job(phase="read back app"))
     assert is_news(before, job(done_bytes=11, total_bytes=100, state="done"))
-
-
-def test_a_deeper_check_counts_for_a_shallow_one_but_not_the_other_way_round() -> None:
-    is_due = module("pgkeeper_verify").is_due
-    now = datetime.now(UTC)
-    deep = SimpleNamespace(verified={"contents": now - timedelta(days=1)})
-    shallow = SimpleNamespace(verified={"checksum": now - timedelta(days=1)})
-    week = timedelta(days=7)
-    assert not is_due(deep, "checksum", week)
-    assert is_due(shallow, "contents", week)
-    assert is_due(deep, "contents", timedelta(hours=1))
-    assert is_due(deep, "contents", None)
-    assert is_due(SimpleNamespace(verified={"contents": now + timedelta(days=1)}), "contents", week)
-
-
-def test_the_newest_of_each_cluster_and_database_is_checked() -> None:
-    backups = tuple(
-        SimpleNamespace(backup_id=f"{cluster}/{name}/{number}", cluster=cluster, database=name)
-        for number in (2, 1)
-        for cluster in ("15-main", "17-main")
-        for name in ("app", "other")
-    )
-    chosen = module("pgkeeper_verify").chosen(backups, {"backup": "latest", "databases": ["app"]})
-    assert [backup.backup_id for backup in chosen] == ["15-main/app/2", "17-main/app/2"]
 
 
 def test_a_failure_is_said_as_the_command_line_says_it() -> None:

@@ -7,16 +7,20 @@ import pytest
 
 from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed, RefusedError, UsageError
 from pgkeeper.model.manifest import MANIFEST_FILE, Manifest
+from pgkeeper.model.proof import Level, Proof
+from pgkeeper.model.seal import Seal
 from pgkeeper.stores.files import write_file
-from pgkeeper.stores.local import LocalStore, StoredBackup
+from pgkeeper.stores.local import LocalStore
+from pgkeeper.stores.stored_backup import StoredBackup
 from tests.unit.builders import AT, manifest
 
 CLUSTER = "15-main"
+SEAL = Seal(b"k" * 32)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "store", "db1")
+    return LocalStore(tmp_path / "store", "db1", SEAL)
 
 
 def publish(store: LocalStore, at: datetime = AT, database: str = "app") -> StoredBackup:
@@ -24,6 +28,14 @@ def publish(store: LocalStore, at: datetime = AT, database: str = "app") -> Stor
     with store.building(CLUSTER, database, wanted.backup_id) as place:
         entry = write_file(place / "data", [b"content"])
         return store.publish(place, wanted.model_copy(update={"files": (entry,)}))
+
+
+def proof(backup: StoredBackup, level: Level) -> Proof:
+    at = datetime(2026, 1, 3, tzinfo=UTC)
+    return Proof(
+        backup_id=backup.backup_id, manifest_sha256=backup.manifest_sha256(), level=level, made_by="pgkeeper test",
+        started_at=at, finished_at=at, seconds=1.5, tables=1, rows=2,
+    )  # fmt: skip
 
 
 def everything(store: LocalStore) -> list[str]:
@@ -88,12 +100,39 @@ def test_a_damaged_manifest_is_listed_and_named(store: LocalStore) -> None:
 def test_successful_checks_are_remembered_until_one_fails(store: LocalStore) -> None:
     backup = publish(store)
     assert backup.verified() == {}
-    now = datetime(2026, 1, 3, tzinfo=UTC)
-    backup.mark_verified("checksum", now)
-    backup.mark_verified("contents", now)
-    assert backup.verified() == {"checksum": now, "contents": now}
-    backup.unmark_verified()
+    checks = [proof(backup, "checksum"), proof(backup, "contents")]
+    for check in checks:
+        backup.keep_proof(check)
+    assert backup.verified() == {check.level: check.finished_at for check in checks}
+    backup.forget_proofs()
     assert backup.verified() == {}
+
+
+def test_a_proof_counts_for_its_own_backup_and_manifest_alone(store: LocalStore) -> None:
+    backup, other = publish(store), publish(store, AT + timedelta(days=1))
+    backup.keep_proof(proof(backup, "restore"))
+    content = (backup.path / "proof-restore.json").read_bytes()
+    (other.path / "proof-restore.json").write_bytes(content)
+    assert other.verified() == {}
+    (backup.path / "proof-contents.json").write_bytes(content)
+    assert list(backup.verified()) == ["restore"]
+    manifest_file = backup.path / MANIFEST_FILE
+    manifest_file.write_bytes(manifest_file.read_bytes() + b" ")
+    assert backup.verified() == {}
+
+
+def test_a_proof_that_somebody_changed_or_another_host_sealed_does_not_count(store: LocalStore) -> None:
+    backup = publish(store)
+    backup.keep_proof(proof(backup, "restore"))
+    path = backup.path / "proof-restore.json"
+    whole = path.read_bytes()
+    for content in (whole.replace(b'"rows": 2', b'"rows": 3'), whole[:-9], b"", b"[]", b'{"seal": "00"}'):
+        path.write_bytes(content)
+        assert backup.verified() == {}
+    path.write_bytes(whole)
+    assert list(backup.verified()) == ["restore"]
+    (elsewhere,) = LocalStore(store.root, "db1", Seal(b"x" * 32)).backups()
+    assert elsewhere.verified() == {}
 
 
 def test_a_place_belongs_to_its_first_machine_and_cluster(store: LocalStore) -> None:
@@ -117,12 +156,12 @@ def test_an_owner_nobody_can_read_is_not_overwritten(store: LocalStore) -> None:
 def test_a_store_that_cannot_be_created_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OperationFailed, match="cannot create"):
-        LocalStore(tmp_path / "file" / "store", "db1").claim("m", CLUSTER, "1", adopt=False)
+        LocalStore(tmp_path / "file" / "store", "db1", SEAL).claim("m", CLUSTER, "1", adopt=False)
 
 
 def test_two_hosts_in_one_directory_never_meet(store: LocalStore) -> None:
     publish(store)
-    assert LocalStore(store.root, "db2").backups() == ()
+    assert LocalStore(store.root, "db2", SEAL).backups() == ()
 
 
 def test_a_backup_that_is_being_read_is_not_removed(store: LocalStore) -> None:
