@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Literal, Self
 
 from pgkeeper.model.errors import OperationFailed
 
@@ -18,7 +18,8 @@ _MESSAGE_BYTES = 64 * 1024
 class Child:
     """A running program, as a context manager: leaving the block ends the program if it still runs.
 
-    `environment` is all the child gets. The kernel ends the child when our process dies, however that happens (PR_SET_PDEATHSIG, set by
+    `environment` is all the child gets. The kernel ends the child when our process dies, however that happens (PR_SET_PDEATHSIG with
+    `death_signal`, set by
     setpriv of util-linux, since Python code between fork and exec is unsafe beside threads). Start children only from threads that stay:
     the signal comes when the starting thread ends. What the child says on stderr goes to an unnamed file, so it can never block.
     """
@@ -30,17 +31,20 @@ class Child:
         *,
         stdin: int | IO[bytes] | None = None,
         stdout: int | IO[bytes] | None = None,
+        death_signal: Literal["TERM", "KILL"] = "TERM",
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.name = Path(arguments[0]).name
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         try:
             self._process = subprocess.Popen(
-                [_setpriv(), "--pdeathsig", "TERM", "--", *map(str, arguments)],
+                [_setpriv(), "--pdeathsig", death_signal, "--", *map(str, arguments)],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.DEVNULL if stdout is None else stdout,
                 stderr=self._stderr,
                 cwd="/",
+                pass_fds=descriptors,
             )
         except OSError as error:
             self._stderr.close()
@@ -56,6 +60,15 @@ class Child:
     def pid(self) -> int:
         """Process id; setpriv replaces itself by the program, so it is the program's."""
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the program has not ended yet."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the program at once. May be called from any thread."""
+        self._process.kill()
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit status, negative for a signal. Raises OperationFailed when `timeout` seconds pass first."""
@@ -89,12 +102,14 @@ class Child:
         self._stderr.close()
 
 
-def run(arguments: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float | None = None) -> str:
-    """Run a program to its end and return its output as text.
+def run(
+    arguments: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float | None = None, descriptors: Sequence[int] = ()
+) -> str:
+    """Run a program to its end and return its output as text. Of our open files it gets only `descriptors`.
 
     Raises OperationFailed with the program's own words when it fails or takes longer than `timeout` seconds.
     """
-    with tempfile.TemporaryFile() as output, Child(arguments, environment, stdout=output) as child:
+    with tempfile.TemporaryFile() as output, Child(arguments, environment, stdout=output, descriptors=descriptors) as child:
         status = child.wait(timeout)
         if status != 0:
             raise OperationFailed(f"{child.name} failed", describe(child, status))

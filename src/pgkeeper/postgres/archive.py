@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pgkeeper.host.processes import run
 from pgkeeper.model.errors import OperationFailed
@@ -88,8 +87,8 @@ class SchemaArchive:
     def _text(self, lines: list[str]) -> str:
         """Return the SQL of the listed entries, without comments."""
         with _chosen(lines) as chosen:
-            arguments: list[str | Path] = [self._program(), f"--use-list={chosen}", "--file=-", self.path]
-            text = run(arguments, self.server.environment(self.server_major), timeout=600)
+            arguments: list[str | Path] = [self._program(), f"--use-list=/dev/fd/{chosen}", "--file=-", self.path]
+            text = run(arguments, self.server.environment(self.server_major), timeout=600, descriptors=[chosen])
         return "\n".join(line for line in text.split("\n") if not line.startswith("--"))
 
     def _restore(self, lines: list[str], jobs: int) -> None:
@@ -101,7 +100,7 @@ class SchemaArchive:
                 self._program(),
                 "--exit-on-error",
                 "--no-password",
-                f"--use-list={chosen}",
+                f"--use-list=/dev/fd/{chosen}",
                 f"--jobs={jobs}",
                 "-d",
                 self.server.target(self.database),
@@ -109,7 +108,7 @@ class SchemaArchive:
                 self.path,
             ]
             try:
-                run(arguments, self._environment())
+                run(arguments, self._environment(), descriptors=[chosen])
             except OperationFailed as error:
                 complaint, _, statement = error.why.partition("Command was: ")
                 raise OperationFailed(error.what, f"{complaint}in {statement_words(statement)}" if statement else complaint) from None
@@ -125,12 +124,15 @@ class SchemaArchive:
 
 
 @contextmanager
-def _chosen(lines: list[str]) -> Iterator[Path]:
-    """Yield a file that tells pg_restore which entries to take, by their numbers alone: names may hold anything."""
-    with TemporaryDirectory(prefix="pgkeeper-") as place:
-        chosen = Path(place) / "entries"
-        chosen.write_text("\n".join([*(line.partition(";")[0] + ";" for line in lines), ""]), encoding="ascii")
-        yield chosen
+def _chosen(lines: list[str]) -> Iterator[int]:
+    """Yield the descriptor of a list that tells pg_restore which entries to take, by their numbers alone: names may hold anything.
+
+    It lies in memory, so that nothing is left of it when we are killed.
+    """
+    with os.fdopen(os.memfd_create("pgkeeper-entries"), "w", encoding="ascii") as chosen:
+        chosen.write("\n".join([*(line.partition(";")[0] + ";" for line in lines), ""]))
+        chosen.flush()
+        yield chosen.fileno()
 
 
 def _is(line: str, kinds: tuple[str, ...]) -> bool:
