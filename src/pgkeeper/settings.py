@@ -35,7 +35,8 @@ Directory = Annotated[Path, AfterValidator(_absolute)]
 class Settings(BaseSettings):
     """Everything that can be set, named as in the environment without `BACKUP_`.
 
-    `databases` is empty for "all". `from_standby` backs a standby up too, under its host's own identity. `libpq` holds libpq's own
+    `databases` is empty for "all". `proof_dir` is where throwaway clusters are made (default: `proofs` in the state directory).
+    `from_standby` backs a standby up too, under its host's own identity. `libpq` holds libpq's own
     `PG…` variables, from the environment or the file. `warnings` are remarks about the settings themselves, such as a misspelt name.
     """
 
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     dir: Directory = Path("/var/backups/pgkeeper")
     state_dir: Directory = Path("/var/lib/pgkeeper")
     log_dir: Directory = Path("/var/log/pgkeeper")
+    proof_dir: Directory = Path()
     local_retention_days: int = Field(default=7, ge=1, le=36500)
     notify_urls: tuple[SecretStr, ...] = ()
     from_standby: bool = False
@@ -93,12 +95,20 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_the_state(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Let proofs take place in the state directory where nothing else is said."""
+        return {"proof_dir": Path(values.get("state_dir", cls.model_fields["state_dir"].default)) / "proofs", **values}
+
     @model_validator(mode="after")
     def _apart(self) -> "Settings":
         """Refuse places inside one another: expiry works in one, the state of everything lies in the other."""
         for one, other in ((self.dir, self.state_dir), (self.state_dir, self.dir)):
             if one == other or one in other.parents:
                 raise ValueError(f"BACKUP_DIR ({self.dir}) and BACKUP_STATE_DIR ({self.state_dir}) must not lie inside one another")
+        if self.proof_dir in (self.dir, self.state_dir) or self.dir in self.proof_dir.parents:
+            raise ValueError(f"BACKUP_PROOF_DIR ({self.proof_dir}) must be a directory of its own, and not in BACKUP_DIR ({self.dir})")
         return self
 
 

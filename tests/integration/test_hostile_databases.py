@@ -385,7 +385,12 @@ def test_secrets_in_a_statement_that_fails_are_not_repeated(pgkeeper: Pgkeeper) 
         run = pgkeeper("restore", pgkeeper.backup("mapping"), "--to", "mapping2", "--job", "j1")
         assert run.exit_status != DONE
         assert "CREATE USER MAPPING" in run.error
-        written = [path.read_text() for directory in (pgkeeper.logs, pgkeeper.state) for path in directory.rglob("*") if path.is_file()]
+        written = [
+            path.read_bytes().decode(errors="replace")
+            for directory in (pgkeeper.logs, pgkeeper.state)
+            for path in directory.rglob("*")
+            if path.is_file()
+        ]
         assert secret not in "".join([run.stdout, run.stderr, *written])
         assert secret not in log.read_text(errors="replace")[before:]
     finally:

@@ -1,6 +1,6 @@
 """`pgkeeper verify`."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,7 @@ from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_d
 from pgkeeper.cli.options import AgeOption, BackupArgument, DatabasesOption
 from pgkeeper.cli.say import complain, say
 from pgkeeper.model.durations import format_duration
+from pgkeeper.model.proof import Level
 
 if TYPE_CHECKING:
     from pgkeeper.operations.verify import VerifyReport
@@ -17,8 +18,12 @@ def command(
     backup: BackupArgument = "latest",
     database: DatabasesOption = None,
     level: Annotated[
-        Literal["checksum", "contents"],
-        typer.Option("--level", help="checksum: every byte is as written; contents: everything in it is read and compared as well."),
+        Level,
+        typer.Option(
+            "--level",
+            help="checksum: every byte is as written; contents: everything in it is read and compared as well; "
+            "restore: it is restored into a throwaway cluster in a sandbox, and what comes out is compared.",
+        ),
     ] = "contents",
     if_older_than: AgeOption = None,
     job: JobOption = None,
@@ -33,6 +38,8 @@ def command(
     report = work(door, "verify", job, VerifyReport, lambda progress: verify(request, door.settings, progress))
     door.show("verify", report, lambda: _show(report))
     for outcome in report.outcomes:
+        for warning in outcome.warnings:
+            door.warn(f"{outcome.backup_id}: {warning}")
         if outcome.error is not None:
             complain(str(outcome.error))
     finish(report.exit_status)
@@ -41,7 +48,11 @@ def command(
 def _show(report: "VerifyReport") -> None:
     for outcome in report.outcomes:
         if outcome.status == "done":
+            word = "proven" if outcome.level == "restore" else "whole"
             took = format_duration(outcome.seconds)
-            say(f"{outcome.backup_id}: whole ({outcome.level}) in {took}, {outcome.tables} tables, {outcome.rows} rows")
+            say(f"{outcome.backup_id}: {word} ({outcome.level}) in {took}, {outcome.tables} tables, {outcome.rows} rows")
+            slow = [f"{name} {format_duration(seconds)}" for name, seconds in outcome.phases.items() if seconds >= 0.1]
+            if outcome.recovery_seconds is not None:
+                say(f"  recovery took {format_duration(outcome.recovery_seconds)}" + (f" ({', '.join(slow)})" if slow else ""))
         elif outcome.status == "skipped":
             say(f"{outcome.backup_id}: skipped, checked recently enough")

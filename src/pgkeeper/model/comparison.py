@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 
-from pgkeeper.model.manifest import Contents, TableEntry
+from pgkeeper.model.manifest import ClusterFacts, Contents, DatabaseFacts, TableEntry
 
 _MOST_NAMED = 20
+_DATABASE_PROPERTIES = (
+    "owner", "encoding", "locale_provider", "lc_collate", "lc_ctype", "locale", "icu_rules", "connection_limit", "is_template", "comment",
+    "has_public_schema",
+)  # fmt: skip
 
 
 def differences(
@@ -32,6 +36,56 @@ def differences(
     if len(lines) > _MOST_NAMED:
         lines[_MOST_NAMED:] = [f"and {len(lines) - _MOST_NAMED} more differences"]
     return tuple(lines)
+
+
+def database_differences(promised: DatabaseFacts, found: DatabaseFacts) -> tuple[str, ...]:
+    """Return which of a database's own properties differ, a line each.
+
+    Not compared: its name and size, where tablespaces lie, and what depends on the host it came back on: versions of collations and
+    extensions, and settings that a server without some library does not take (a restore remarks on these).
+    """
+    lines = [
+        f"database: {name.replace('_', ' ')} is {getattr(found, name)!r}, promised {getattr(promised, name)!r}"
+        for name in _DATABASE_PROPERTIES
+        if getattr(promised, name) != getattr(found, name)
+    ]
+    strange = [setting for setting in found.settings if setting not in promised.settings]
+    lines += [f"database: setting {setting.name} is {setting.value!r}, not promised" for setting in strange]
+    missing = {extension.name for extension in promised.extensions} ^ {extension.name for extension in found.extensions}
+    lines += [f"database: extension {name} is only in one of both" for name in sorted(missing)]
+    if _granted(promised) != _granted(found):
+        lines.append("database: its privileges differ")
+    return tuple(lines)
+
+
+def role_differences(promised: ClusterFacts, found: ClusterFacts) -> tuple[str, ...]:
+    """Return which roles and memberships differ, a line each.
+
+    A role that a cluster is born with keeps its own attributes, and the one who granted a membership is whoever restored it.
+    """
+    lines = []
+    theirs = {role.name: role for role in found.roles}
+    for role in promised.roles:
+        other = theirs.get(role.name)
+        if other is None:
+            lines.append(f"role {role.name}: missing")
+        elif not role.superuser and other.model_copy(update={"settings": ()}) != role.model_copy(update={"settings": ()}):
+            lines.append(f"role {role.name}: its attributes differ")
+    there = {(membership.role, membership.member, membership.admin) for membership in found.memberships}
+    lines += [
+        f"role {membership.member}: is no member of {membership.role} any more"
+        for membership in promised.memberships
+        if (membership.role, membership.member, membership.admin) not in there
+    ]
+    return tuple(lines)
+
+
+def _granted(facts: DatabaseFacts) -> set[tuple[str | None, str, bool]]:
+    """Return who may do what with a database, PostgreSQL's defaults spelled out."""
+    if facts.privileges is None:
+        default = ((facts.owner, "CREATE"), (facts.owner, "CONNECT"), (facts.owner, "TEMPORARY"), (None, "CONNECT"), (None, "TEMPORARY"))
+        return {(grantee, privilege, False) for grantee, privilege in default}
+    return {(privilege.grantee, privilege.privilege, privilege.grantable) for privilege in facts.privileges}
 
 
 def _table_differences(promised: Contents, found: Contents, same_rows: Callable[[TableEntry, TableEntry], bool]) -> list[str]:

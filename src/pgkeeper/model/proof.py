@@ -7,7 +7,7 @@ or left beside one whose manifest was changed, proves nothing.
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Level = Literal["checksum", "contents", "restore"]
 LEVELS: tuple[Level, ...] = ("checksum", "contents", "restore")
@@ -32,7 +32,7 @@ class Proof(BaseModel):
     started_at: datetime
     finished_at: datetime
     seconds: float
-    phases: dict[str, float] = {}
+    phases: dict[str, float] = Field(default_factory=dict)
     recovery_seconds: float | None = None
     server_version: str | None = None
     tables: int

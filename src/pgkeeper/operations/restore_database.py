@@ -11,9 +11,9 @@ from pgkeeper.model.errors import IntegrityError, PgkeeperError, RefusedError
 from pgkeeper.model.manifest import DATABASE_FILE, SCHEMA_FILE, Manifest
 from pgkeeper.model.names import fit_name
 from pgkeeper.model.progress import Progress
+from pgkeeper.operations.check_files import check_files
 from pgkeeper.operations.compare_database import compare_database
 from pgkeeper.operations.restore_preparation import clear_leftovers, require_fit
-from pgkeeper.operations.verify import check_files
 from pgkeeper.postgres.analyze import analyze
 from pgkeeper.postgres.archive import SchemaArchive
 from pgkeeper.postgres.data_load import DataLoad
@@ -27,11 +27,11 @@ from pgkeeper.postgres.new_database import (
     database_exists,
     open_database,
     set_aside,
-    tablespaces,
 )
 from pgkeeper.postgres.roles import create_missing_roles
 from pgkeeper.postgres.server import Server, Session, told
 from pgkeeper.postgres.stored_settings import search_path
+from pgkeeper.postgres.tablespaces import tablespaces
 from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.stores.stored_backup import StoredBackup
 
@@ -54,6 +54,9 @@ class DatabaseRestore:
 
     The caller holds the server's restore lock. Whatever fails before the data is whole leaves nothing; what fails later (an index, the
     comparison) leaves the database as `<target>_unverified`, since it may be all there is.
+
+    `trust_database` loads data as a superuser. `throwaway` says that the whole server is shut in and gone afterwards: nothing needs to be
+    cleared, and what would run owners' code as a superuser is remarked on instead of refused.
     """
 
     admin: Session
@@ -63,7 +66,8 @@ class DatabaseRestore:
     target: str
     server: Server
     progress: Progress
-    trust_database: bool
+    trust_database: bool = False
+    throwaway: bool = False
 
     def __post_init__(self) -> None:
         """Choose the name under which the database is built."""
@@ -108,10 +112,13 @@ class DatabaseRestore:
             with told("the restore"):
                 self._steps()
         except PgkeeperError as error:
+            if self.throwaway:
+                raise
             kept = self._keep_unverified() if self._data_whole else self._clear()
             raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, kept) if part)) from error
         except BaseException:
-            self._clear()
+            if not self.throwaway:
+                self._clear()
             raise
 
     def _steps(self) -> None:
@@ -139,12 +146,12 @@ class DatabaseRestore:
     def _require_harmless_constraints(self) -> None:
         with self._connect() as session:
             found = self._archive.constraints_that_run_code(session)
-        if found:
-            raise RefusedError(
-                "constraints of this database would run its owners' code as a superuser",
-                "; ".join(found),
-                "if you trust everyone who may write functions in it, restore with --trust-database",
-            )
+        if not found:
+            return
+        what, why = "constraints of this database would run its owners' code as a superuser", "; ".join(found)
+        if not self.throwaway:
+            raise RefusedError(what, why, "if you trust everyone who may write functions in it, restore with --trust-database")
+        self.result.warnings.append(f"{what}, so a restore needs --trust-database: {why}")
 
     def _load(self) -> DataLoad:
         """Load all data as an ordinary role and check on the way that it is what the manifest promises."""

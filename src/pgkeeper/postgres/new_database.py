@@ -5,6 +5,7 @@ from psycopg import sql
 from pgkeeper.model.manifest import DatabaseFacts, Privilege, Setting
 from pgkeeper.postgres.server import Server, Session
 from pgkeeper.postgres.stored_settings import setting_value, try_setting
+from pgkeeper.postgres.tablespaces import tablespaces
 
 PARTIAL_PREFIX = "pgkeeper_partial_"
 _RESTORE_LOCK = (0x7067_6B65, 1)
@@ -38,11 +39,6 @@ def create_database(session: Session, name: str, facts: DatabaseFacts) -> None:
         options.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(facts.tablespace)))
     session.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(options)))
     session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-
-
-def tablespaces(session: Session) -> set[str]:
-    """Return the names of the cluster's tablespaces."""
-    return {row["name"] for row in session.execute("SELECT spcname AS name FROM pg_tablespace")}
 
 
 def database_exists(session: Session, name: str) -> bool:

@@ -6,7 +6,8 @@ among them.
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import psycopg
 
@@ -42,6 +43,17 @@ def server_config_tar(session: Session, warnings: list[str]) -> Iterator[bytes]:
         lines = [row["line"] for row in session.execute(_SETTINGS)]
         _add(archive, "settings.txt", "\n".join([*lines, ""]).encode())
     yield buffer.getvalue()
+
+
+def saved_setting(tar: Iterable[bytes], name: str) -> str:
+    """Return what a saved configuration says a setting was; nothing when it had its default, or that was not saved."""
+    with tarfile.open(fileobj=io.BytesIO(b"".join(tar))) as archive, suppress(KeyError):
+        member = archive.extractfile("settings.txt")
+        for line in member.read().decode("utf-8", "replace").split("\n") if member else ():
+            key, separator, value = line.partition(" = ")
+            if separator and key == name:
+                return value.removeprefix("E").strip("'").replace("''", "'")
+    return ""
 
 
 def _read(session: Session, path: str, warnings: list[str]) -> bytes | None:
