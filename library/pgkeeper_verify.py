@@ -25,12 +25,14 @@ options:
     description:
       - V(checksum) compares every byte with the manifest.
       - V(contents) also reads the dump to its end, and compares the rows of every table with the manifest.
+      - V(restore) restores it for real, into a throwaway PostgreSQL in a sandbox, and compares what comes out.
     type: str
-    choices: [checksum, contents]
+    choices: [checksum, contents, restore]
     default: contents
   max_age:
     description:
       - A backup that passed a check of this level, or a higher one, less than this ago is left alone.
+      - With O(backup=latest), a database of which any backup did.
       - For example V(7d).
       - Left out, the check is made in any case.
     type: str
@@ -121,7 +123,7 @@ if TYPE_CHECKING:
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str", "default": "latest"},
     "databases": {"type": "list", "elements": "str", "default": []},
-    "level": {"type": "str", "choices": ["checksum", "contents"], "default": "contents"},
+    "level": {"type": "str", "choices": ["checksum", "contents", "restore"], "default": "contents"},
     "max_age": {"type": "str"},
     **JOB_ARGUMENTS,
 }

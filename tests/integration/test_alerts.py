@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from .support.mail import mail_server
-from .support.product import DONE, FAILED, Pgkeeper
+from .support.product import DONE, FAILED, INTEGRITY, Pgkeeper
 
 ADDRESSES = "from=pgkeeper@example.org&to=owner@example.org"
 
@@ -95,3 +95,16 @@ def test_the_messengers_password_is_used_and_never_shown(pgkeeper: Pgkeeper) -> 
     said += "".join(path.read_text() for path in pgkeeper.logs.rglob("*") if path.is_file())
     said += "".join(mailbox.messages[0].as_string())
     assert "planted" not in said
+
+
+def test_a_failed_check_is_mailed(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app")
+    backup_id = pgkeeper.backup("app")
+    (pgkeeper.published()[0] / "database.sql.gz").write_bytes(b"")
+    with mail_server() as mailbox:
+        pgkeeper.configure(BACKUP_NOTIFY_URLS=f"mailto://127.0.0.1:{mailbox.port}/?{ADDRESSES}")
+        pgkeeper("verify").exits(INTEGRITY)
+        body = mailbox.body()
+    assert mailbox.subject() == "⚠️ Zoo - Backup Check Alert"
+    assert f"Backup: {backup_id}" in body
+    assert "database.sql.gz is damaged" in body

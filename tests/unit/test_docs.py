@@ -73,6 +73,8 @@ def test_every_setting_is_described_with_its_default() -> None:
         default = field.default
         if field.default_factory is not None:
             assert written == "the host's name"
+        elif name == "BACKUP_PROOF_DIR":
+            assert written == "`proofs` in `BACKUP_STATE_DIR`"
         elif name == "BACKUP_DATABASES":
             assert (written, default) == ("`all`", ())
         elif default in ("", ()):

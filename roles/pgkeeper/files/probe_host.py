@@ -220,7 +220,7 @@ def installed(package):
 
 def missing_packages():
     """Packages that the role has to install first."""
-    missing = [package for package in ("python3-venv", "cron", "logrotate") if not installed(package)]
+    missing = [package for package in ("python3-venv", "bubblewrap", "cron", "logrotate") if not installed(package)]
     if not glob.glob("/usr/lib/postgresql/*/bin/pg_dump"):
         missing.append("postgresql-client")
     return missing

@@ -8,6 +8,7 @@ from pgkeeper.cli.options import DatabasesOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import print_table
 from pgkeeper.model.durations import format_duration
+from pgkeeper.model.proof import LEVELS
 from pgkeeper.model.sizes import format_size
 
 if TYPE_CHECKING:
@@ -36,8 +37,13 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
             format_duration((now - backup.created_at).total_seconds()) if backup.created_at <= now else "in the future",
             format_size(backup.size_bytes) if backup.size_bytes is not None else "?",
             str(backup.rows) if backup.rows is not None else "?",
-            "DAMAGED" if backup.problem else max(backup.verified, default="no", key=("checksum", "contents").index),
+            "DAMAGED" if backup.problem else _checked(backup),
         )
         for backup in backups
     ]
     print_table(("BACKUP", "AGE", "SIZE", "ROWS", "CHECKED"), rows, right=("SIZE", "ROWS"))
+
+
+def _checked(backup: "BackupSummary") -> str:
+    deepest = max(backup.verified, default="no", key=LEVELS.index)
+    return "proven" if deepest == "restore" else deepest

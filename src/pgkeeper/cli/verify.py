@@ -1,11 +1,12 @@
 """`pgkeeper verify`."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
-from pgkeeper.cli.options import AgeOption, BackupArgument, DatabasesOption
+from pgkeeper.cli.options import AgeOption, BackupArgument, DatabasesOption, WaitOption
 from pgkeeper.cli.say import complain, say
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.proof import Level
@@ -26,6 +27,7 @@ def command(
         ),
     ] = "contents",
     if_older_than: AgeOption = None,
+    wait: WaitOption = None,
     job: JobOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -34,7 +36,9 @@ def command(
     from pgkeeper.operations.verify import VerifyReport, VerifyRequest, verify
 
     door = open_door(json=json, quiet=quiet)
-    request = VerifyRequest(backup=backup, databases=tuple(database or ()), level=level, if_older_than=if_older_than)
+    request = VerifyRequest(
+        backup=backup, databases=tuple(database or ()), level=level, if_older_than=if_older_than, wait=wait or timedelta()
+    )
     report = work(door, "verify", job, VerifyReport, lambda progress: verify(request, door.settings, progress))
     door.show("verify", report, lambda: _show(report))
     for outcome in report.outcomes:
@@ -42,6 +46,8 @@ def command(
             door.warn(f"{outcome.backup_id}: {warning}")
         if outcome.error is not None:
             complain(str(outcome.error))
+    for warning in report.warnings:
+        door.warn(warning)
     finish(report.exit_status)
 
 

@@ -47,9 +47,22 @@ def backup_failed(
         last_backup=_age(last_good, now),
         size=_size(last_good),
         action="; ".join(hints) or "Check the log of pgkeeper and run `pgkeeper doctor`",
-        link=f"{console_url}/database/backups" if console_url else "",
+        link=_link(console_url),
     )
     return Message(f"⚠️ {project} - Backup Alert", text)
+
+
+def check_failed(project: str, console_url: str, failures: Mapping[str, ErrorInfo], now: datetime) -> Message:
+    """Return the alert about backups that failed a check; `failures` maps their ids to what was found."""
+    hints = dict.fromkeys(error.hint for error in failures.values() if error.hint)
+    text = _templates.get_template("check_failed.txt.j2").render(
+        backups=list(failures),
+        now=now.astimezone(UTC).strftime(_TIME),
+        errors=[error.model_copy(update={"hint": ""}) for error in failures.values()],
+        action="; ".join(hints) or "Check the log of pgkeeper and run `pgkeeper doctor`",
+        link=_link(console_url),
+    )
+    return Message(f"⚠️ {project} - Backup Check Alert", text)
 
 
 def test_message(project: str, now: datetime) -> Message:
@@ -58,6 +71,10 @@ def test_message(project: str, now: datetime) -> Message:
         f"✅ {project} - pgkeeper can reach you",
         f"This is a test. Messages about failed backups will arrive here.\n\nTime: {now.astimezone(UTC).strftime(_TIME)}\n",
     )
+
+
+def _link(console_url: str) -> str:
+    return f"{console_url}/database/backups" if console_url else ""
 
 
 def _age(last_good: Sequence[Manifest], now: datetime) -> str:

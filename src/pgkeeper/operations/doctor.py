@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pgkeeper.host.sandbox import require_sandbox
 from pgkeeper.model.errors import PgkeeperError, RefusedError
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.listing import list_backups
@@ -44,7 +45,7 @@ class DoctorReport(Message):
 
 def doctor(settings: Settings) -> DoctorReport:
     """Look at settings, places, programs, server and backups. Changes nothing but for a file written and removed in each place."""
-    findings = [*_settings(settings), *_places(settings)]
+    findings = [*_settings(settings), *_places(settings), _sandbox(settings)]
     try:
         with server(settings).connect_maintenance() as session, told("looking at the cluster"):
             findings.extend(_cluster(session, settings))
@@ -97,6 +98,15 @@ def _places(settings: Settings) -> Iterator[Finding]:
         yield Finding(level=level, subject=name, text=text, hint="free some space" if level == "warning" else "")
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             yield Finding(level="warning", subject=name, text=f"{path} is open to others", hint=f"chmod 700 {path}")
+
+
+def _sandbox(settings: Settings) -> Finding:
+    try:
+        require_sandbox()
+    except RefusedError as error:
+        text = f"backups cannot be proven (verify --level restore): {error.what}: {error.why}"
+        return Finding(level="warning", subject="proofs", text=text, hint=error.hint)
+    return Finding(level="ok", subject="proofs", text=f"backups can be restored in a sandbox, in {settings.proof_dir}")
 
 
 def _cluster(session: Session, settings: Settings) -> Iterator[Finding]:

@@ -1,26 +1,35 @@
-"""Tell the owner that a backup failed. Telling is a courtesy to the owner: its own failure never becomes the backup's."""
+"""Tell the owner what went wrong. Telling is a courtesy to the owner: its own failure never becomes the backup's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.manifest import Manifest
-from pgkeeper.notify.messages import backup_failed
+from pgkeeper.notify.messages import Message, backup_failed, check_failed
 from pgkeeper.notify.send import send
 from pgkeeper.operations.places import local_store
 from pgkeeper.settings import Settings
 
 
 def tell_backup_failed(failures: Mapping[str, ErrorInfo], tried: int, settings: Settings) -> tuple[str, ...]:
-    """Send the failure message to every address in settings and return warnings about those that could not be reached."""
+    """Tell which databases could not be backed up, of `tried` in all. Returns warnings about addresses that could not be reached."""
+    return _tell(
+        settings,
+        lambda now: backup_failed(settings.project_name, settings.console_url, failures, tried, _last_good(settings, set(failures)), now),
+    )
+
+
+def tell_check_failed(failures: Mapping[str, ErrorInfo], settings: Settings) -> tuple[str, ...]:
+    """Tell which backups, by their ids, failed a check. Returns warnings about addresses that could not be reached."""
+    return _tell(settings, lambda now: check_failed(settings.project_name, settings.console_url, failures, now))
+
+
+def _tell(settings: Settings, compose: Callable[[datetime], Message]) -> tuple[str, ...]:
     if not settings.notify_urls:
         return ()
     try:
-        message = backup_failed(
-            settings.project_name, settings.console_url, failures, tried, _last_good(settings, set(failures)), datetime.now(UTC)
-        )
-        problems = send(message, [url.get_secret_value() for url in settings.notify_urls])
+        problems = send(compose(datetime.now(UTC)), [url.get_secret_value() for url in settings.notify_urls])
     except Exception as error:  # noqa: BLE001 - see above
         log.error("owner not told", exc_info=error)
         return ("the owner could not be told: the log holds the details",)

@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import Field
 
 from pgkeeper import __version__
+from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.comparison import differences
 from pgkeeper.model.errors import ErrorInfo, IntegrityError, UsageError
@@ -22,6 +24,7 @@ from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.places import LATEST, local_store, newest_by_database
 from pgkeeper.operations.prove import Evidence, prove
 from pgkeeper.operations.reports import Message, shared_status
+from pgkeeper.operations.tell_owner import tell_check_failed
 from pgkeeper.operations.together import Together
 from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.settings import Settings
@@ -34,13 +37,14 @@ class VerifyRequest(Message):
     """Which backups to check: one by its id, or with `latest` the newest of each of `databases` (none: of every database).
 
     `if_older_than`: with `latest` only databases of which no backup passed a check of this level (or a deeper one) since then; with an
-    id only when that backup did not.
+    id only when that backup did not. `wait`: how long proofs (level `restore`) wait for others on this host.
     """
 
     backup: str = LATEST
     databases: tuple[str, ...] = ()
     level: Level = "contents"
     if_older_than: timedelta | None = None
+    wait: timedelta = timedelta()
 
 
 class VerifyOutcome(Message):
@@ -67,9 +71,10 @@ class VerifyOutcome(Message):
 
 
 class VerifyReport(Message):
-    """How it went with every backup."""
+    """How it went with every backup; `warnings` speak of the run as a whole."""
 
     outcomes: tuple[VerifyOutcome, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -80,16 +85,17 @@ class VerifyReport(Message):
 def verify(request: VerifyRequest, settings: Settings, progress: Progress) -> VerifyReport:
     """Check the backups `request` names, each on its own; what is wrong with them is in the report.
 
-    Raises UsageError when there is nothing to check.
+    The owner is told about failures. Raises UsageError when there is nothing to check, and BusyError when proofs are at work already.
     """
     chosen, now = _chosen(request, settings)
-    stop = threading.Event()
-    if request.level == "restore" and len(now) > 1 and _CORES > 1:
-        checked = _side_by_side(now, request, settings, progress, stop)
-    else:
-        checked = [_one(backup, request, settings, progress, stop) for backup in now]
+    # Proofs fill disks and cores: one run of them at a time.
+    alone = exclusive(settings.state_dir, "prove", "a proof", request.wait) if request.level == "restore" and now else nullcontext()
+    with alone:
+        checked = _check(now, request, settings, progress)
     done = dict(zip(now, checked, strict=True))
-    return VerifyReport(outcomes=tuple(done.get(backup) or _skipped(backup, request) for backup in chosen))
+    report = VerifyReport(outcomes=tuple(done.get(backup) or _skipped(backup, request) for backup in chosen))
+    failures = {outcome.backup_id: outcome.error for outcome in checked if outcome.error is not None}
+    return report.model_copy(update={"warnings": tell_check_failed(failures, settings)}) if failures else report
 
 
 def due(request: VerifyRequest, settings: Settings) -> tuple[StoredBackup, ...]:
@@ -125,6 +131,13 @@ def _checked_since(backups: Iterable[StoredBackup], request: VerifyRequest) -> b
     now = datetime.now(UTC)
     since, deep_enough = now - request.if_older_than, at_least(request.level)
     return any(since <= at <= now for backup in backups for level, at in backup.verified().items() if level in deep_enough)
+
+
+def _check(backups: Sequence[StoredBackup], request: VerifyRequest, settings: Settings, progress: Progress) -> list[VerifyOutcome]:
+    stop = threading.Event()
+    if request.level == "restore" and len(backups) > 1 and _CORES > 1:
+        return _side_by_side(backups, request, settings, progress, stop)
+    return [_one(backup, request, settings, progress, stop) for backup in backups]
 
 
 def _side_by_side(

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from pgkeeper.model.errors import ErrorInfo
-from pgkeeper.notify.messages import backup_failed
+from pgkeeper.notify.messages import backup_failed, check_failed
 from tests.unit.builders import AT, manifest
 
 NOW = datetime(2026, 1, 3, 3, 0, tzinfo=UTC)
@@ -41,3 +41,21 @@ def test_several_failures_are_one_alert() -> None:
 def test_nothing_in_an_error_is_taken_for_markup() -> None:
     error = ErrorInfo(what="backup of {{ 7*7 }} <b> failed")
     assert "{{ 7*7 }} <b>" in backup_failed("Shop", "", {"{{ 7*7 }} <b>": error}, 1, (), NOW).text
+
+
+def test_a_failed_check_names_the_backup_and_what_was_found() -> None:
+    message = check_failed("Shop", "https://admin.example.com", {"app-20260102T030000Z": ERROR}, NOW)
+    assert message.subject == "⚠️ Shop - Backup Check Alert"
+    assert message.text == (
+        "Backup: app-20260102T030000Z\n"
+        "\n"
+        "Status: ❌ CHECK FAILED\n"
+        "Time: 2026-01-03 03:00:00 UTC\n"
+        "Error: backup of app failed: No space left on device\n"
+        "\n"
+        "A backup that fails a check may not come back.\n"
+        "\n"
+        "Action Required: free some space\n"
+        "\n"
+        "View Details: https://admin.example.com/database/backups\n"
+    )
