@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     proof_dir: Directory = Path()
     local_retention_days: int = Field(default=7, ge=1, le=36500)
     notify_urls: tuple[SecretStr, ...] = ()
+    app_services: tuple[str, ...] = ()
     from_standby: bool = False
     lock_timeout_seconds: int = Field(default=300, ge=1, le=86400)
     libpq: Mapping[str, str] = Field(default_factory=dict, repr=False)
@@ -87,6 +88,11 @@ class Settings(BaseSettings):
     @classmethod
     def _url_list(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("app_services", mode="before")
+    @classmethod
+    def _service_list(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("console_url")
     @classmethod

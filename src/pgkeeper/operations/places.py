@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pgkeeper.host.identity import host_identity
 from pgkeeper.host.seal import host_seal
 from pgkeeper.model.errors import UsageError
-from pgkeeper.postgres.server import Server
+from pgkeeper.postgres.server import Server, Session
 from pgkeeper.settings import Settings
 from pgkeeper.stores.local import LocalStore
 from pgkeeper.stores.stored_backup import StoredBackup
@@ -21,6 +21,16 @@ def local_store(settings: Settings) -> LocalStore:
 def server(settings: Settings) -> Server:
     """Return the server that settings name."""
     return Server(settings.libpq)
+
+
+def outside_session(settings: Settings, database: str) -> Session:
+    """Return a superuser's session in a database that is not `database`, so that it can be renamed."""
+    reached = server(settings)
+    session = reached.connect_maintenance()
+    if session.info.dbname != database:
+        return session
+    session.close()
+    return reached.connect("template1" if database != "template1" else "postgres")
 
 
 def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str], StoredBackup]:

@@ -56,7 +56,8 @@ class DatabaseRestore:
     comparison) leaves the database as `<target>_unverified`, since it may be all there is.
 
     `trust_database` loads data as a superuser. `throwaway` says that the whole server is shut in and gone afterwards: nothing needs to be
-    cleared, and what would run owners' code as a superuser is remarked on instead of refused.
+    cleared, and what would run owners' code as a superuser is remarked on instead of refused. `closed` lets nobody into the finished
+    database.
     """
 
     admin: Session
@@ -68,6 +69,7 @@ class DatabaseRestore:
     progress: Progress
     trust_database: bool = False
     throwaway: bool = False
+    closed: bool = False
 
     def __post_init__(self) -> None:
         """Choose the name under which the database is built."""
@@ -135,7 +137,7 @@ class DatabaseRestore:
         with self.phase("compare"):
             self._compare()
         with self.phase("open"):
-            self.result.warnings += open_database(self.admin, self._partial, self.target, self.manifest.database)
+            self.result.warnings += open_database(self.admin, self._partial, self.target, self.manifest.database, closed=self.closed)
 
     def _match_template(self) -> None:
         """Remove what template0 brings and the original did not have."""
