@@ -13,7 +13,7 @@ from typing import Literal
 from pgkeeper.model.errors import OperationFailed, RefusedError
 
 _ANSWER_SECONDS = 300
-_PICKED_UP_SECONDS = 15
+_PICKED_UP_SECONDS = 10
 _POLL_SECONDS = 0.02
 _HINT = "see systemctl status, and journalctl -u pgkeeper-services"
 

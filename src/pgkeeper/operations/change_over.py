@@ -10,13 +10,13 @@ from datetime import timedelta
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.services import Services
-from pgkeeper.model.errors import PgkeeperError, RefusedError
+from pgkeeper.model.errors import OperationFailed, PgkeeperError, RefusedError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement
 from pgkeeper.operations.replacements import ReplacementJournal
 from pgkeeper.operations.settle import settle_one
 from pgkeeper.postgres.facts import ClusterIdentity
-from pgkeeper.postgres.owners import require_usable
+from pgkeeper.postgres.owners import Owners, ask_owners
 from pgkeeper.postgres.server import Server, Session, told
 from pgkeeper.postgres.swap import close_database, obstacles, swap
 from pgkeeper.settings import Settings
@@ -46,6 +46,7 @@ class ChangeOver:
         # A dump would be cut off by the swap, and one that begins now would be of nobody knows which database.
         with exclusive(self.settings.state_dir, f"dump {self.cluster.label} {database}", f"a backup of {database}", self.wait):
             self.require_free(database)
+            before = ask_owners(self.server, database, self.cluster.major)
             began = time.monotonic()
             try:
                 with told("the change-over"):
@@ -57,7 +58,7 @@ class ChangeOver:
                     close_database(self.session, replacement.old_oid)
                     journal.note("swapping")
                     swap(self.session, replacement.old_oid, replacement.old_name, replacement.new_oid)
-                    self._look(replacement)
+                    self._look(replacement, before)
                     self.progress.phase("start services")
                     journal.note("starting")
                     services.start()
@@ -70,10 +71,13 @@ class ChangeOver:
             journal.note("done")
             return time.monotonic() - began
 
-    def _look(self, replacement: Replacement) -> None:
-        """See whether production works for its owners; otherwise give the old database its name back."""
+    def _look(self, replacement: Replacement, before: Owners) -> None:
+        """See whether production works for all owners it worked for before; otherwise give the old database its name back."""
         try:
-            require_usable(self.server, replacement.database, self.cluster.major)
+            now = ask_owners(self.server, replacement.database, self.cluster.major)
+            lost = [f"{name} {reason}" for name, reason in now.refused.items() if name in before.served]
+            if lost:
+                raise OperationFailed(f"{replacement.new_name} does not work for its owners", "; ".join(lost))
         except PgkeeperError:
             close_database(self.session, replacement.new_oid)
             swap(self.session, replacement.new_oid, replacement.new_name, replacement.old_oid)

@@ -14,6 +14,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.operations.places import LATEST, local_store, one_backup, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.restore_database import DatabaseRestore
+from pgkeeper.operations.resume import resume_first
 from pgkeeper.postgres.facts import ClusterIdentity, identify
 from pgkeeper.postgres.new_database import PARTIAL_PREFIX, claim_restores, database_exists, database_oid
 from pgkeeper.postgres.server import Session, require_superuser, told
@@ -99,6 +100,7 @@ def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> 
     the name is taken, IntegrityError when the backup is damaged or what was restored differs from it, BusyError when another restore runs.
     """
     began = time.monotonic()
+    resume_first(settings, progress)
     with server(settings).connect_maintenance() as session, told("the restore"):
         require_superuser(session)
         cluster = identify(session)

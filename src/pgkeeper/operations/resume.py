@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 from pgkeeper.host.locks import exclusive
+from pgkeeper.host.logs import log
+from pgkeeper.model.errors import BusyError, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.operations.places import server
 from pgkeeper.operations.replacements import replacements
@@ -27,3 +29,15 @@ def resume(settings: Settings, progress: Progress, wait: timedelta = timedelta()
         label = identify(session).label
     with exclusive(settings.state_dir, f"restore {label}", "a restore", wait):
         return ResumeReport(settled=tuple(settle(settings, progress)))
+
+
+def resume_first(settings: Settings, progress: Progress) -> None:
+    """Settle what interrupted replacements left before other work begins, which goes on whatever comes of it."""
+    try:
+        for said in resume(settings, progress).settled:
+            progress.note(said)
+    except BusyError:
+        pass
+    except PgkeeperError as error:
+        log.error("a replacement could not be settled", error=str(error))
+        progress.note(f"an interrupted replacement could not be settled: {error}")
