@@ -69,7 +69,7 @@ class JobRecorder:
         self._news.set()
         # A catalog that is in trouble already has had its time.
         self._thread.join(1.0 if self._catalog.problem else PATIENCE.total_seconds() + 1)
-        if self._thread.is_alive():
+        if self._thread.is_alive() and not self._catalog.problem:
             why = f"the end of job {self._job.job_id} could not be written in time"
             self._catalog.give_up(CatalogUnusable(self._catalog.place.name, why))
 
