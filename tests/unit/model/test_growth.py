@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from pgkeeper.model.growth import growth_per_day, newest_of_each_day
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
