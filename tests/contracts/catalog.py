@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from pgkeeper.catalog.catalog import Catalog
 from pgkeeper.catalog.health import look
 from pgkeeper.catalog.index import Entry, Version, change_index, read_index, replace_index
@@ -15,6 +17,7 @@ from pgkeeper.catalog.sizes import KEPT, add_size, read_sizes
 from pgkeeper.model.errors import ErrorInfo
 from pgkeeper.model.job import Job, JobEvent
 from pgkeeper.model.progress import NullProgress
+from tests.integration.support.waiting import wait_until
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 ODD = "Ü'\";\\ \n\0 \udc80 %s :x"
@@ -92,6 +95,14 @@ class CatalogContract:
         assert (job.state, job.phase, job.result, job.total_bytes) == ("done", "dump of app", {"outcomes": []}, None)
         assert job.finished_at is not None
         assert said(catalog, job) == [("phase", "dump of app"), ("note", "waiting"), ("warning", "odd")]
+
+    def test_a_job_that_says_nothing_still_shows_that_it_lives(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pgkeeper.catalog.recorder._SECONDS_BETWEEN_HEARTBEATS", 0.05)
+        with job_lock(catalog.state_dir, "j1"):
+            recorder = JobRecorder(catalog, a_job(catalog), NullProgress())
+            first = wait_until(lambda: jobs(catalog), "the job")[0].heartbeat_at
+            wait_until(lambda: jobs(catalog)[0].heartbeat_at > first, "a heartbeat")
+            recorder.finish(None, None, failed=False)
 
     def test_a_job_of_this_host_without_its_lock_is_settled(self, catalog: Catalog) -> None:
         for job_id in ("alive", "dead"):

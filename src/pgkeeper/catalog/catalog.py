@@ -113,7 +113,7 @@ class Catalog:
                 self.problem = ""
                 return result
         with self._changing(), self.place.connection(writing=True) as connection:
-            migrate(connection)
+            migrate(connection, self.place.name)
             connection.commit()
         with self.place.connection(writing=writing) as connection:
             result = work(connection)

@@ -17,7 +17,8 @@ class PostgresqlPlace:
     """A catalog on a server."""
 
     def __init__(self, url: URL) -> None:
-        self._name = url.render_as_string(hide_password=True)
+        # A password may stand among the parameters as well.
+        self._name = url.set(query={}).render_as_string(hide_password=True)
         milliseconds = 1000 * _SECONDS
         limits = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} -c timezone=UTC"
         self._engine = create_engine(

@@ -26,8 +26,8 @@ def revision(connection: Connection) -> str | None:
     return connection.execute(text(f"SELECT version_num FROM {_VERSIONS}")).scalar() if found else None  # noqa: S608
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the tables to this release, within the transaction that is open. Raises CatalogNewer when they are ahead of it."""
+def migrate(connection: Connection, place: str) -> None:
+    """Bring the catalog at `place` to this release, within the transaction that is open. Raises CatalogNewer when it is ahead."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -44,5 +44,5 @@ def migrate(connection: Connection) -> None:
         if at is not None:
             ScriptDirectory.from_config(config).get_revision(at)
     except CommandError:
-        raise CatalogNewer(connection.engine.url.render_as_string(hide_password=True)) from None
+        raise CatalogNewer(place) from None
     command.upgrade(config, "head")

@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,12 +37,8 @@ def as_job(
     from pgkeeper.catalog.recorder import JobRecorder
 
     known = catalog(settings)
-    if job_id is not None:
-        earlier = _before(settings, operation, require_job_id(job_id))
-        # A report of an older release may lack what this one's has; then the work is done again.
-        with suppress(ValidationError):
-            if earlier is not None and earlier.state == "done":
-                return shape.model_validate(earlier.result)
+    if job_id is not None and (report := _done_before(settings, operation, require_job_id(job_id), shape)) is not None:
+        return report
     now = datetime.now(UTC)
     name = job_id or new_job_id(operation, now, secrets.token_hex(3))
     with ExitStack() as stack:
@@ -52,19 +48,31 @@ def as_job(
         except OperationFailed as error:
             known.give_up(CatalogUnusable(f"in {settings.state_dir}", f"{error.what}: {error.why}", error.hint))
             return work(progress)
+        # Whoever held the lock may just have done it.
+        if job_id is not None and (report := _done_before(settings, operation, job_id, shape)) is not None:
+            return report
         return _recorded(JobRecorder(known, job, progress), operation, work)
 
 
-def _before(settings: Settings, operation: str, job_id: str) -> Job | None:
+def _done_before(settings: Settings, operation: str, job_id: str, shape: type[Report]) -> Report | None:
+    """Return the report of a job that is done; None where there is none, or nobody knows."""
     known = catalog(settings)
+    if known.problem:
+        return None
     try:
-        job = None if known.problem else own_job(settings, job_id)
+        job = own_job(settings, job_id)
     except CatalogUnusable as error:
         known.give_up(error)
         return None
     if job is not None and job.operation != operation:
         raise UsageError(f"job {job_id} was another one", f"a {job.operation}", "choose another id")
-    return job
+    if job is None or job.state != "done":
+        return None
+    try:
+        return shape.model_validate(job.result)
+    except ValidationError:
+        # A report of an older release may lack what this one's has; then the work is done again.
+        return None
 
 
 def _recorded(recorder: "JobRecorder", operation: str, work: Callable[[Progress], Report]) -> Report:
