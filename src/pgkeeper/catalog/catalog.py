@@ -112,9 +112,11 @@ class Catalog:
                 connection.commit()
                 self.problem = ""
                 return result
-        with self._changing(), self.place.connection(writing=True) as connection:
-            migrate(connection, self.place.name)
-            connection.commit()
+        with self._changing():
+            self.place.prepare()
+            with self.place.connection(writing=True) as connection:
+                migrate(connection, self.place.name)
+                connection.commit()
         with self.place.connection(writing=writing) as connection:
             result = work(connection)
             connection.commit()

@@ -28,6 +28,9 @@ class Place(Protocol):
         Raises CatalogUnusable or CatalogDamaged, for whatever the database says in the block as well.
         """
 
+    def prepare(self) -> None:
+        """Make the place ready for tables. Raises CatalogUnusable."""
+
     def check(self) -> None:
         """Read all of it. Raises CatalogUnusable or CatalogDamaged."""
 

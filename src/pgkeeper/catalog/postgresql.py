@@ -49,6 +49,9 @@ class PostgresqlPlace:
             said = " ".join(str(error.orig).split())
             raise CatalogUnusable(self.name, said, "check BACKUP_CATALOG_URL and that server") from error
 
+    def prepare(self) -> None:
+        """Leave that to whoever made the database."""
+
     def check(self) -> None:
         """Leave that to the server."""
         with self.connection(writing=False):

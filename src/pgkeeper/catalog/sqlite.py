@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ _HINTS = {
     sqlite3.SQLITE_READONLY: "it must be writable for postgres",
     sqlite3.SQLITE_CANTOPEN: "its directory must exist, belong to postgres and have space",
 }
+_SECONDS_BETWEEN_TRIES = 0.05
 _COMPANIONS = ("-wal", "-shm", "")
 
 
@@ -48,6 +50,20 @@ class SqlitePlace:
             raise CatalogUnusable(self.name, error.strerror or "", _HINTS[sqlite3.SQLITE_CANTOPEN]) from error
         except DBAPIError as error:
             self._explain(error)
+
+    def prepare(self) -> None:
+        """Choose WAL mode, which the file then keeps. SQLite does not wait by itself for whoever looks at the file meanwhile."""
+        deadline = time.monotonic() + PATIENCE.total_seconds()
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    connection.connection.cursor().execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise CatalogUnusable(self.name, str(error), _HINTS.get(error.sqlite_errorcode & 0xFF, "")) from error
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+            else:
+                return
 
     def check(self) -> None:
         """Let SQLite look at every page."""
@@ -108,7 +124,6 @@ def _engine(file: Path) -> Engine:
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:
     # Python's module would begin transactions by itself, and not those that are meant.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
     # What a power cut takes from an index, a rebuild brings back; a job's last second is no loss.
     connection.execute("PRAGMA synchronous=NORMAL")
 

@@ -157,10 +157,16 @@ def test_a_job_whose_process_died_is_lost_not_running(catalog: Catalog, tmp_path
     assert not list((tmp_path / "locks").glob("job*"))
 
 
-def test_two_processes_that_begin_a_catalog_at_once_agree(tmp_path: Path) -> None:
+def test_processes_that_begin_a_catalog_at_once_agree(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from pgkeeper.catalog.catalog import Catalog; from pgkeeper.catalog.health import look;"
-    processes = [subprocess.Popen([sys.executable, "-c", code + "look(Catalog(Path(sys.argv[1]), ''))", tmp_path]) for _ in range(4)]
-    assert [process.wait() for process in processes] == [0, 0, 0, 0]
+    code += "sys.stdin.read(); look(Catalog(Path(sys.argv[1]), ''))"
+    processes = [subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE) for _ in range(8)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait() for process in processes] == [0] * 8
+    with closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
+        assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize("url", ["postgresql+psycopg://u:planted@h:port/x", "postgresql+psycopg://u:planted@@[/x"])
