@@ -35,8 +35,8 @@ Directory = Annotated[Path, AfterValidator(_absolute)]
 class Settings(BaseSettings):
     """Everything that can be set, named as in the environment without `BACKUP_`.
 
-    `databases` is empty for "all". `proof_dir` is where throwaway clusters are made (default: `proofs` in the state directory).
-    `from_standby` backs a standby up too, under its host's own identity. `libpq` holds libpq's own
+    `databases` is empty for "all", `catalog_url` for the file in `state_dir`. `proof_dir` is where throwaway clusters are made (default:
+    `proofs` in the state directory). `from_standby` backs a standby up too, under its host's own identity. `libpq` holds libpq's own
     `PG…` variables, from the environment or the file. `warnings` are remarks about the settings themselves, such as a misspelt name.
     """
 
@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     databases: tuple[str, ...] = ()
     dir: Directory = Path("/var/backups/pgkeeper")
     state_dir: Directory = Path("/var/lib/pgkeeper")
+    catalog_url: SecretStr = SecretStr("")
     log_dir: Directory = Path("/var/log/pgkeeper")
     proof_dir: Directory = Path()
     local_retention_days: int = Field(default=7, ge=1, le=36500)
@@ -87,6 +88,13 @@ class Settings(BaseSettings):
     @classmethod
     def _url_list(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("catalog_url")
+    @classmethod
+    def _catalog_url(cls, value: SecretStr) -> SecretStr:
+        if value and not value.get_secret_value().startswith(("sqlite:////", "postgresql+psycopg://")):
+            raise ValueError("must begin with postgresql+psycopg:// or, for a file, with sqlite://// and an absolute path")
+        return value
 
     @field_validator("console_url")
     @classmethod

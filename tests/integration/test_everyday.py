@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from .support.product import DONE, FAILED, REFUSED, USAGE, Pgkeeper, fingerprint
+from .support.product import DONE, REFUSED, USAGE, Pgkeeper, fingerprint
 
 
 def aged(directory: Path, by: timedelta) -> Path:
@@ -197,17 +197,3 @@ def newest(pgkeeper: Pgkeeper, database: str) -> Path:
     """The directory of a database's newest backup."""
     found = [path for path in pgkeeper.published() if path.name.startswith(f"{database}-")]
     return max(found, key=lambda path: path.name)
-
-
-def test_a_job_can_be_asked_about(pgkeeper: Pgkeeper) -> None:
-    import json
-
-    pgkeeper.create_database("app")
-    pgkeeper("backup", "--database", "app", "--job", "nightly-1", "--json").exits(DONE)
-    job = json.loads((pgkeeper.state / "jobs" / "nightly-1.json").read_text())
-    assert job["state"] == "done"
-    again = pgkeeper("backup", "--database", "app", "--job", "nightly-1", "--json").exits(DONE)
-    assert again.outcome("app")["backup_id"] == pgkeeper.published()[0].name
-    assert len(pgkeeper.published()) == 1
-    pgkeeper("backup", "--database", "missing", "--job", "nightly-2").exits(FAILED)
-    assert json.loads((pgkeeper.state / "jobs" / "nightly-2.json").read_text())["state"] == "failed"

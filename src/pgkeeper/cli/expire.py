@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgkeeper.cli.door import JsonOption, finish, open_door
+from pgkeeper.cli.door import JobOption, JsonOption, finish, open_door, work
 from pgkeeper.cli.say import complain, say
 from pgkeeper.cli.tables import print_table
 
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed, and why the rest stays.")] = False,
+    job: JobOption = None,
     json: JsonOption = False,
 ) -> None:
     """Remove backups older than BACKUP_LOCAL_RETENTION_DAYS; never the newest ones, and only where backups still succeed."""
-    from pgkeeper.operations.expire import expire
+    from pgkeeper.operations.expire import ExpireReport, expire
 
-    door = open_door(json=json)
-    report = expire(door.settings, dry_run=dry_run)
+    # It is over in a moment, so there is no progress to show.
+    door = open_door(json=json, quiet=True)
+    report = work(door, "expire", job, ExpireReport, lambda _progress: expire(door.settings, dry_run=dry_run))
     door.show("expire", report, lambda: _show(report))
     for problem in report.problems:
         complain(problem)

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from pgkeeper.host.jobs import forget_jobs
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import BusyError
 from pgkeeper.model.retention import Held, decide
+from pgkeeper.operations.jobs import forget_jobs
 from pgkeeper.operations.places import local_store
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
@@ -87,5 +87,5 @@ def expire(settings: Settings, *, dry_run: bool = False) -> ExpireReport:
             )
             databases.append(DatabaseExpiry(cluster=cluster, database=database, refused=verdict.refused, decisions=decisions))
     if not dry_run:
-        forget_jobs(settings.state_dir, datetime.now(UTC) - _JOBS_KEPT)
+        forget_jobs(settings, datetime.now(UTC) - _JOBS_KEPT)
     return ExpireReport(dry_run=dry_run, removed=tuple(removed), databases=tuple(databases), problems=tuple(problems))

@@ -1,10 +1,12 @@
 """Say what backups there are: reads files only, so it works while the server is down."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.proof import Level
+from pgkeeper.operations.manifest_facts import Facts, ManifestFacts, fresh_facts, known_facts, manifest_path
 from pgkeeper.operations.places import local_store, one_backup
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
@@ -31,9 +33,18 @@ class BackupSummary(Message):
 
 
 def list_backups(settings: Settings, databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
-    """Return the backups of this host, newest first; with `databases` only theirs. Raises OperationFailed when the store can't be read."""
+    """Return the backups of this host, newest first; with `databases` only theirs. Raises OperationFailed when the store can't be read.
+
+    The directories say which there are; what stands in a manifest may come from the catalog.
+    """
+    found = [backup for backup in local_store(settings).backups() if not databases or backup.database in databases]
+    return _summaries(found, known_facts(settings, found, everything=not databases))
+
+
+def examine_backups(settings: Settings) -> tuple[BackupSummary, ...]:
+    """Return what `list_backups` does, from the files alone: to find damage, not to be quick."""
     found = local_store(settings).backups()
-    return tuple(_summary(backup) for backup in found if not databases or backup.database in databases)
+    return _summaries(found, fresh_facts(found)[0])
 
 
 def show_backup(settings: Settings, backup: str, database: str | None = None) -> tuple[StoredBackup, Manifest]:
@@ -42,7 +53,11 @@ def show_backup(settings: Settings, backup: str, database: str | None = None) ->
     return found, found.manifest()
 
 
-def _summary(backup: StoredBackup) -> BackupSummary:
+def _summaries(backups: Iterable[StoredBackup], facts: Facts) -> tuple[BackupSummary, ...]:
+    return tuple(_summary(backup, facts[manifest_path(backup)]) for backup in backups)
+
+
+def _summary(backup: StoredBackup, facts: ManifestFacts | PgkeeperError) -> BackupSummary:
     summary = BackupSummary(
         backup_id=backup.backup_id,
         database=backup.database,
@@ -51,18 +66,5 @@ def _summary(backup: StoredBackup) -> BackupSummary:
         path=str(backup.path),
         verified=backup.verified(),
     )
-    try:
-        manifest = backup.manifest()
-    except PgkeeperError as error:
-        return summary.model_copy(update={"problem": str(error)})
-    return summary.model_copy(
-        update={
-            "seconds": (manifest.finished_at - manifest.started_at).total_seconds(),
-            "size_bytes": manifest.size_bytes,
-            "database_bytes": manifest.database.size_bytes,
-            "tables": len(manifest.contents.tables),
-            "rows": manifest.contents.rows,
-            "server_version": manifest.cluster.server_version,
-            "warnings": manifest.warnings,
-        }
-    )
+    said = {"problem": str(facts)} if isinstance(facts, PgkeeperError) else dict(facts)
+    return summary.model_copy(update=said)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from pgkeeper.catalog.catalog import Catalog, shared_catalog
 from pgkeeper.host.identity import host_identity
 from pgkeeper.host.seal import host_seal
 from pgkeeper.model.errors import UsageError
@@ -21,6 +22,11 @@ def local_store(settings: Settings) -> LocalStore:
 def server(settings: Settings) -> Server:
     """Return the server that settings name."""
     return Server(settings.libpq)
+
+
+def catalog(settings: Settings) -> Catalog:
+    """Return this process's catalog; it is opened when it is used."""
+    return shared_catalog(settings.state_dir, settings.catalog_url.get_secret_value())
 
 
 def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str], StoredBackup]:
