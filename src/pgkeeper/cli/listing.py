@@ -8,6 +8,7 @@ from pgkeeper.cli.options import DatabasesOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import print_table
 from pgkeeper.model.durations import format_duration
+from pgkeeper.model.proof import LEVELS
 from pgkeeper.model.sizes import format_size
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ def command(database: DatabasesOption = None, json: JsonOption = False) -> None:
     backups = list_backups(door.settings, tuple(database or ()))
     document = {"backups": [backup.model_dump(mode="json") for backup in backups]}
     door.show("list", document, lambda: _show(backups, database or []))
+    for backup in backups:
+        if backup.pin_problem:
+            door.warn(backup.pin_problem)
 
 
 def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
@@ -36,8 +40,15 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
             format_duration((now - backup.created_at).total_seconds()) if backup.created_at <= now else "in the future",
             format_size(backup.size_bytes) if backup.size_bytes is not None else "?",
             str(backup.rows) if backup.rows is not None else "?",
-            "DAMAGED" if backup.problem else max(backup.verified, default="no", key=("checksum", "contents").index),
+            _checked(backup) + (", pinned" if backup.pinned else ""),
         )
         for backup in backups
     ]
     print_table(("BACKUP", "AGE", "SIZE", "ROWS", "CHECKED"), rows, right=("SIZE", "ROWS"))
+
+
+def _checked(backup: "BackupSummary") -> str:
+    if backup.problem:
+        return "DAMAGED"
+    level = max(backup.verified, default=None, key=LEVELS.index)
+    return {None: "no", "restore": "proven"}.get(level, level or "")

@@ -20,7 +20,9 @@ def lock_path(state_dir: Path, name: str) -> Path:
 
 
 @contextmanager
-def exclusive(state_dir: Path, name: str, what: str, wait: timedelta = timedelta()) -> Iterator[None]:
+def exclusive(
+    state_dir: Path, name: str, what: str, wait: timedelta = timedelta(), hint: str = "wait for it, or use --wait"
+) -> Iterator[None]:
     """Hold the lock `name` for the length of the block; `what` says for whom ("a backup of app").
 
     Waits up to `wait` for another holder, then raises BusyError (exit status 5) with the holder's process id. The file stays: removing it
@@ -39,7 +41,7 @@ def exclusive(state_dir: Path, name: str, what: str, wait: timedelta = timedelta
         while not _try(descriptor):
             if time.monotonic() >= deadline:
                 holder = os.pread(descriptor, 40, 0).decode("ascii", "replace").strip()
-                raise BusyError(f"{what} is already running", f"process {holder or 'unknown'} holds {path}", "wait for it, or use --wait")
+                raise BusyError(f"{what} is already running", f"process {holder or 'unknown'} holds {path}", hint)
             time.sleep(_POLL_SECONDS)
         # The holder's name is for people; a full disk must not cost the lock.
         with suppress(OSError):
