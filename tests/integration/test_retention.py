@@ -215,7 +215,6 @@ def test_contradictory_settings_are_an_error(pgkeeper: Pgkeeper) -> None:
 
 def test_status_answers_first_and_needs_nobody_on_a_healthy_host(pgkeeper: Pgkeeper) -> None:
     pgkeeper.configure(BACKUP_DATABASES="app", BACKUP_NOTIFY_URLS="mailto://u:p@localhost")
-    pgkeeper.create_database("app")
     document = pgkeeper("status", "--json").exits(FAILED).json
     assert any("no good backup" in finding["text"] for finding in document["findings"])
     yesterday, _ = history(pgkeeper, 1)

@@ -31,7 +31,7 @@ def _show(report: "StatusReport") -> None:
     if report.databases:
         say()
         rows = [_row(database, report) for database in report.databases]
-        print_table(("DATABASE", "RECOVERABLE TO (UTC)", "AGE", "PROVEN", "TAKES"), rows)
+        print_table(("DATABASE", "RECOVERABLE TO (UTC)", "AGE", "PROVEN", "RESTORE TAKES"), rows)
     remarks = [finding for finding in report.findings if finding.level == "remark"]
     if remarks:
         say()

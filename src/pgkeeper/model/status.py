@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from shlex import quote
 from typing import Literal
 
 from pgkeeper.model.durations import format_duration
@@ -182,7 +183,7 @@ def _of_proofs(name: str, found: Recoverable, now: datetime) -> Iterator[Finding
 
 
 def _command(verb: str, database: str, *more: str) -> str:
-    return f"`{' '.join(('pgkeeper', verb, *more, '--database', database))}`"
+    return f"`{' '.join(('pgkeeper', verb, *more, '--database', quote(database)))}`"
 
 
 def _count(number: int, thing: str) -> str:
