@@ -11,16 +11,19 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pgkeeper.model.errors import ConfigurationError
+from pgkeeper.model.retention import Policy
 
 DEFAULT_FILE = Path("/etc/pgkeeper/pgkeeper.env")
 _PREFIX = "BACKUP_"
+_PRESET_DAYS = {"7+30": 7, "14+60": 14, "30+90": 30}
+"""For how many days a preset keeps local backups. Its second number is meant for copies off site, which this release does not make."""
 
 
 def _absolute(path: Path) -> Path:
@@ -50,7 +53,12 @@ class Settings(BaseSettings):
     catalog_url: SecretStr = SecretStr("")
     log_dir: Directory = Path("/var/log/pgkeeper")
     proof_dir: Directory = Path()
+    retention_preset: Literal["7+30", "14+60", "30+90", "custom"] | None = None
     local_retention_days: int = Field(default=7, ge=1, le=36500)
+    keep_daily: int = Field(default=0, ge=0, le=36500)
+    keep_weekly: int = Field(default=0, ge=0, le=36500)
+    keep_monthly: int = Field(default=0, ge=0, le=36500)
+    keep_yearly: int = Field(default=0, ge=0, le=36500)
     notify_urls: tuple[SecretStr, ...] = ()
     from_standby: bool = False
     lock_timeout_seconds: int = Field(default=300, ge=1, le=86400)
@@ -67,6 +75,30 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what `load_settings` gathered: it alone knows the file's rules."""
         return (init_settings,)
+
+    @property
+    def retention(self) -> Policy:
+        """Return how long local backups are kept."""
+        return Policy(self.local_retention_days, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_yearly)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _days_of_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        days = _PRESET_DAYS.get(str(values.get("retention_preset")))
+        return values if days is None else {"local_retention_days": days, **values}
+
+    @model_validator(mode="after")
+    def _agreed(self) -> "Settings":
+        """Refuse a preset beside days that say something else, and one called custom without any."""
+        preset = self.retention_preset
+        if preset == "custom" and "local_retention_days" not in self.model_fields_set:
+            raise ValueError("BACKUP_RETENTION_PRESET is custom, but BACKUP_LOCAL_RETENTION_DAYS does not say how many days")
+        if preset in _PRESET_DAYS and self.local_retention_days != _PRESET_DAYS[preset]:
+            raise ValueError(
+                f"BACKUP_RETENTION_PRESET {preset} means {_PRESET_DAYS[preset]} days here, but BACKUP_LOCAL_RETENTION_DAYS says"
+                f" {self.local_retention_days}; remove one, or set BACKUP_RETENTION_PRESET=custom"
+            )
+        return self
 
     @field_validator("databases", mode="before")
     @classmethod

@@ -19,9 +19,11 @@ from pgkeeper.operations.doctor import DoctorReport
 from pgkeeper.operations.expire import ExpireReport
 from pgkeeper.operations.listing import BackupSummary
 from pgkeeper.operations.notify_test import NotifyReport
+from pgkeeper.operations.pin import PinReport
 from pgkeeper.operations.rebuild_catalog import RebuildReport
 from pgkeeper.operations.restore import RestoreReport
 from pgkeeper.operations.stats import StatsReport
+from pgkeeper.operations.status import StatusReport
 from pgkeeper.operations.verify import VerifyReport
 from pgkeeper.postgres import server
 from pgkeeper.settings import Settings, load_settings
@@ -34,8 +36,11 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "backup": BackupReport,
     "verify": VerifyReport,
     "restore": RestoreReport,
+    "pin": PinReport,
+    "unpin": PinReport,
     "delete": DeleteReport,
     "expire": ExpireReport,
+    "status": StatusReport,
     "stats": StatsReport,
     "doctor": DoctorReport,
     "notify-test": NotifyReport,
@@ -82,7 +87,7 @@ def test_every_setting_is_described_with_its_default() -> None:
             assert (written, default) == ("`all`", ())
         elif name == "BACKUP_CATALOG_URL":
             assert (written, default.get_secret_value()) == ("`catalog.db` in `BACKUP_STATE_DIR`", "")
-        elif default in ("", ()):
+        elif default in ("", (), None):
             assert written == "none"
         else:
             assert written == f"`{str(default).lower() if isinstance(default, bool) else default}`", name
@@ -121,7 +126,7 @@ def test_the_other_documents_look_as_their_samples() -> None:
     for backup in found["pgkeeper.list/1"]["backups"]:
         assert_shape(BackupSummary, backup)
     shown = found["pgkeeper.show/1"]
-    assert set(shown) == {"path", "manifest"}
+    assert set(shown) == {"path", "pinned", "manifest"}
     assert_shape(Manifest, shown["manifest"])
     assert set(found["pgkeeper.error/1"]) == {"error"}
     assert_shape(ErrorInfo, found["pgkeeper.error/1"]["error"])

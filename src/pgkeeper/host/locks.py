@@ -20,14 +20,22 @@ def lock_path(state_dir: Path, name: str) -> Path:
 
 
 @contextmanager
-def exclusive(state_dir: Path, name: str, what: str, wait: timedelta = timedelta(), *, once: bool = False) -> Iterator[None]:
+def exclusive(
+    state_dir: Path,
+    name: str,
+    what: str,
+    wait: timedelta = timedelta(),
+    hint: str = "wait for it, or use --wait",
+    *,
+    once: bool = False,
+) -> Iterator[None]:
     """Hold the lock `name` for the length of the block; `what` says for whom ("a backup of app").
 
     Waits up to `wait` for another holder, then raises BusyError (exit status 5) with the holder's process id. The file stays, unless the
     name is used `once`: then it goes at the end of the block.
     """
     path = lock_path(state_dir, name)
-    descriptor = _acquire(path, what, time.monotonic() + wait.total_seconds())
+    descriptor = _acquire(path, what, hint, time.monotonic() + wait.total_seconds())
     try:
         # The holder's name is for people; a full disk must not cost the lock.
         with suppress(OSError):
@@ -56,11 +64,11 @@ def is_held(state_dir: Path, name: str) -> bool:
     return False
 
 
-def _acquire(path: Path, what: str, deadline: float) -> int:
+def _acquire(path: Path, what: str, hint: str, deadline: float) -> int:
     while True:
         descriptor = _open(path)
         try:
-            _wait(descriptor, path, what, deadline)
+            _wait(descriptor, path, what, hint, deadline)
             # Its last holder may have removed it; who comes later locks another file of that name.
             if _is_at(descriptor, path):
                 return descriptor
@@ -70,11 +78,11 @@ def _acquire(path: Path, what: str, deadline: float) -> int:
         os.close(descriptor)
 
 
-def _wait(descriptor: int, path: Path, what: str, deadline: float) -> None:
+def _wait(descriptor: int, path: Path, what: str, hint: str, deadline: float) -> None:
     while not _try(descriptor):
         if time.monotonic() >= deadline:
             holder = os.pread(descriptor, 40, 0).decode("ascii", "replace").strip()
-            raise BusyError(f"{what} is already running", f"process {holder or 'unknown'} holds {path}", "wait for it, or use --wait")
+            raise BusyError(f"{what} is already running", f"process {holder or 'unknown'} holds {path}", hint)
         time.sleep(_POLL_SECONDS)
 
 

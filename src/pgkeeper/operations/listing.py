@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from pgkeeper.model.errors import PgkeeperError
+from pgkeeper.model.errors import IntegrityError, PgkeeperError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.proof import Level
 from pgkeeper.operations.manifest_facts import Facts, ManifestFacts, fresh_facts, known_facts, manifest_path
@@ -14,7 +15,10 @@ from pgkeeper.stores.stored_backup import StoredBackup
 
 
 class BackupSummary(Message):
-    """One backup in a list. `problem` says why its manifest can't be read; then what stands in it is missing here."""
+    """One backup in a list. `problem` says why its manifest can't be read; then what stands in it is missing here.
+
+    `pin_problem` says why the pin of a pinned backup can't be believed.
+    """
 
     backup_id: str
     database: str
@@ -28,6 +32,9 @@ class BackupSummary(Message):
     rows: int | None = None
     server_version: str | None = None
     verified: dict[Level, datetime]
+    pinned: bool = False
+    pin_reason: str = ""
+    pin_problem: str = ""
     warnings: tuple[str, ...] = ()
     problem: str = ""
 
@@ -54,7 +61,17 @@ def show_backup(settings: Settings, backup: str, database: str | None = None) ->
 
 
 def _summaries(backups: Iterable[StoredBackup], facts: Facts) -> tuple[BackupSummary, ...]:
-    return tuple(_summary(backup, facts[manifest_path(backup)]) for backup in backups)
+    summaries = ((backup, _summary(backup, facts[manifest_path(backup)])) for backup in backups)
+    # One that is removed while we look was never meant to be seen damaged.
+    return tuple(summary for backup, summary in summaries if not summary.problem or not backup.gone())
+
+
+def _pin(backup: StoredBackup) -> dict[str, Any]:
+    try:
+        pin = backup.pin()
+    except IntegrityError as error:
+        return {"pinned": True, "pin_problem": str(error)}
+    return {"pinned": True, "pin_reason": pin.reason} if pin else {}
 
 
 def _summary(backup: StoredBackup, facts: ManifestFacts | PgkeeperError) -> BackupSummary:
@@ -65,6 +82,7 @@ def _summary(backup: StoredBackup, facts: ManifestFacts | PgkeeperError) -> Back
         created_at=backup.created_at,
         path=str(backup.path),
         verified=backup.verified(),
+        **_pin(backup),
     )
     said = {"problem": str(facts)} if isinstance(facts, PgkeeperError) else dict(facts)
     return summary.model_copy(update=said)

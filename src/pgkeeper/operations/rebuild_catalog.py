@@ -5,6 +5,7 @@ from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.operations.manifest_facts import ManifestFacts, fresh_facts, manifest_path
 from pgkeeper.operations.places import catalog, local_store
 from pgkeeper.operations.reports import Message
+from pgkeeper.operations.settling import begin_settling
 from pgkeeper.settings import Settings
 
 
@@ -56,4 +57,4 @@ def tell_expiry(settings: Settings) -> None:
 
     It is said before anything is changed, so that it holds also for a rebuild that is cut off.
     """
-    log.info("expiry is told of a rebuild", state_dir=str(settings.state_dir))
+    begin_settling(settings, "the catalog was rebuilt")

@@ -7,6 +7,7 @@ import pytest
 
 from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed, RefusedError, UsageError
 from pgkeeper.model.manifest import MANIFEST_FILE, Manifest
+from pgkeeper.model.pin import Pin
 from pgkeeper.model.proof import Level, Proof
 from pgkeeper.model.seal import Seal
 from pgkeeper.stores.files import write_file
@@ -181,3 +182,73 @@ def test_a_link_to_another_disk_is_followed(store: LocalStore, tmp_path: Path) -
     backup.path.parent.rename(moved)
     backup.path.parent.symlink_to(moved)
     assert [found.backup_id for found in store.backups()] == [backup.backup_id]
+
+
+def pin(backup: StoredBackup, reason: str = "before the migration") -> Pin:
+    return Pin(backup_id=backup.backup_id, reason=reason, pinned_at=AT)
+
+
+def test_a_pin_is_kept_until_it_is_taken_off(store: LocalStore) -> None:
+    backup = publish(store)
+    assert (backup.pinned(), backup.pin()) == (False, None)
+    backup.keep_pin(pin(backup))
+    assert (backup.pinned(), backup.pin()) == (True, pin(backup))
+    backup.forget_pin()
+    assert (backup.pinned(), backup.pin()) == (False, None)
+
+
+def test_a_pin_that_cannot_be_believed_counts_and_says_so(store: LocalStore) -> None:
+    backup, other = publish(store), publish(store, AT + timedelta(days=1))
+    path = backup.path / "pin.json"
+    backup.keep_pin(pin(other))
+    foreign = path.read_bytes()
+    backup.keep_pin(pin(backup))
+    whole = path.read_bytes()
+    for content in (foreign, whole.replace(b"migration", b"Migration"), whole[:-9], b"", b"[]"):
+        path.write_bytes(content)
+        assert backup.pinned()
+        with pytest.raises(IntegrityError, match="damaged or not genuine"):
+            backup.pin()
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert backup.pinned()
+    with pytest.raises(IntegrityError, match="link to nowhere"):
+        backup.pin()
+
+
+def test_a_backup_that_lacks_a_file_or_a_part_of_one_is_not_whole(store: LocalStore) -> None:
+    backup = publish(store)
+    assert backup.whole()
+    (entry, *_) = backup.manifest().files
+    file = backup.path / entry.name
+    content = file.read_bytes()
+    file.write_bytes(content + b"x")
+    assert not backup.whole()
+    file.write_bytes(content)
+    assert backup.whole()
+    file.unlink()
+    assert not backup.whole()
+    assert backup.readable()
+    assert not backup.gone()
+    store.delete(backup)
+    assert backup.gone()
+
+
+def test_what_a_killed_deletion_left_is_never_listed_and_is_removed(store: LocalStore) -> None:
+    backup, other = publish(store), publish(store, AT + timedelta(days=1))
+    hidden = backup.path.rename(backup.path.with_name(f".deleting-{backup.backup_id}"))
+    assert store.backups() == (other,)
+    store.sweep()
+    assert not hidden.exists()
+    assert store.backups() == (other,)
+
+
+def test_a_place_that_is_ours_already_needs_no_writing(store: LocalStore) -> None:
+    assert not store.claimed("machine1", CLUSTER, "1")
+    store.claim("machine1", CLUSTER, "1", adopt=False)
+    assert store.claimed("machine1", CLUSTER, "1")
+    for machine, cluster, system in (("machine2", CLUSTER, "1"), ("machine1", CLUSTER, "2"), ("machine1", "17-main", "1")):
+        assert not store.claimed(machine, cluster, system)
+    for content in (b"", b"[]", b"{}", b'{"machine": "machine1", "clusters": []}'):
+        (store.home / "owner.json").write_bytes(content)
+        assert not store.claimed("machine1", CLUSTER, "1")
