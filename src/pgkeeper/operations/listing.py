@@ -15,7 +15,7 @@ from pgkeeper.stores.stored_backup import StoredBackup
 
 
 class BackupSummary(Message):
-    """One backup in a list. `problem` says why its manifest can't be read; then what stands in it is missing here.
+    """One backup in a list. `problem` says why its manifest can't be read (then what stands in it is missing here), or what a check found.
 
     `pin_problem` says why the pin of a pinned backup can't be believed.
     """
@@ -84,5 +84,6 @@ def _summary(backup: StoredBackup, facts: ManifestFacts | PgkeeperError) -> Back
         verified=backup.verified(),
         **_pin(backup),
     )
-    said = {"problem": str(facts)} if isinstance(facts, PgkeeperError) else dict(facts)
+    damage = backup.damage()
+    said = {"problem": str(facts)} if isinstance(facts, PgkeeperError) else {**dict(facts), "problem": damage.found if damage else ""}
     return summary.model_copy(update=said)

@@ -167,7 +167,10 @@ def _backup(backup: StoredBackup) -> BackupFacts:
         manifest = backup.manifest()
     except IntegrityError as error:
         return BackupFacts(backup.backup_id, backup.created_at, problem=str(error), pin_problem=pin_problem)
-    problem = "" if backup.whole() else f"backup {backup.backup_id} is damaged: files are missing, or not of their size"
+    damage = backup.damage()
+    problem = damage.found if damage else ""
+    if not problem and not backup.whole():
+        problem = f"backup {backup.backup_id} is damaged: files are missing, or not of their size"
     proof = backup.proofs().get("restore")
     return BackupFacts(
         backup_id=backup.backup_id,

@@ -12,11 +12,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pgkeeper.host.logs import log
+from pgkeeper.model.damage import LABEL as DAMAGE_LABEL
+from pgkeeper.model.damage import Damage
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest, parse_manifest
 from pgkeeper.model.pin import LABEL as PIN_LABEL
 from pgkeeper.model.pin import Pin
-from pgkeeper.model.proof import LABEL, LEVELS, Level, Proof
+from pgkeeper.model.proof import LABEL, LEVELS, Level, Proof, at_least
 from pgkeeper.model.seal import Seal
 from pgkeeper.stores.files import fsync_directory, read_checked, read_gzip, replace_file
 
@@ -62,9 +64,12 @@ class StoredBackup:
         return True
 
     def whole(self) -> bool:
-        """Tell whether the manifest can be read and every file it names is there with its size. Their content is not read."""
+        """Tell whether the manifest can be read, every file it names is there with its size, and no check has found damage.
+
+        The files' content is not read.
+        """
         try:
-            return all((self.path / entry.name).stat().st_size == entry.size for entry in self.manifest().files)
+            return not self.damage() and all((self.path / entry.name).stat().st_size == entry.size for entry in self.manifest().files)
         except (OSError, IntegrityError):
             return False
 
@@ -135,13 +140,32 @@ class StoredBackup:
         return {level: proof.finished_at for level, proof in self.proofs().items()}
 
     def keep_proof(self, proof: Proof) -> None:
-        """Write a proof beside the backup; it takes the place of an older one of its level. Raises OSError."""
-        replace_file(self._proof_path(proof.level), self.seal.close(LABEL, proof.model_dump(mode="json")))
+        """Write a proof beside the backup; it takes the place of an older one of its level, and of damage that it disproves.
 
-    def forget_proofs(self) -> None:
-        """Remove all proofs, since a check found that the backup is not what its manifest says."""
-        for level in LEVELS:
-            self._proof_path(level).unlink(missing_ok=True)
+        Raises OSError.
+        """
+        replace_file(self._proof_path(proof.level), self.seal.close(LABEL, proof.model_dump(mode="json")))
+        damage = self.damage()
+        if damage is not None and proof.level in at_least(damage.level):
+            self._damage_path.unlink(missing_ok=True)
+
+    def damage(self) -> Damage | None:
+        """Return what a check found wrong with the backup, None when nothing is known, or what is there is not genuine."""
+        try:
+            damage = Damage.model_validate(self.seal.open(DAMAGE_LABEL, self._damage_path.read_bytes()))
+            return damage if (damage.backup_id, damage.manifest_sha256) == (self.backup_id, self.manifest_sha256()) else None
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError, IntegrityError) as error:
+            log.warning("a record of damage does not count", path=str(self._damage_path), error=str(error).splitlines()[0])
+            return None
+
+    def keep_damage(self, level: Level, found: str, at: datetime) -> None:
+        """Remember that a check found damage, and forget all proofs. Raises OSError, and IntegrityError when there is no manifest."""
+        for proven in LEVELS:
+            self._proof_path(proven).unlink(missing_ok=True)
+        damage = Damage(backup_id=self.backup_id, manifest_sha256=self.manifest_sha256(), level=level, found=found, found_at=at)
+        replace_file(self._damage_path, self.seal.close(DAMAGE_LABEL, damage.model_dump(mode="json")))
 
     def read(self, entry: FileEntry) -> Iterator[bytes]:
         """Yield a file's bytes, checked against `entry`."""
@@ -162,6 +186,10 @@ class StoredBackup:
     @property
     def _pin_path(self) -> Path:
         return self.path / "pin.json"
+
+    @property
+    def _damage_path(self) -> Path:
+        return self.path / "damage.json"
 
     def _proof_path(self, level: Level) -> Path:
         return self.path / f"proof-{level}.json"

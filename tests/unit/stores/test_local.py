@@ -105,8 +105,31 @@ def test_successful_checks_are_remembered_until_one_fails(store: LocalStore) -> 
     for check in checks:
         backup.keep_proof(check)
     assert backup.verified() == {check.level: check.finished_at for check in checks}
-    backup.forget_proofs()
+    backup.keep_damage("contents", "a row is missing", AT)
     assert backup.verified() == {}
+
+
+def test_damage_that_was_found_counts_until_a_check_as_deep_succeeds(store: LocalStore) -> None:
+    backup = publish(store)
+    assert backup.whole()
+    backup.keep_damage("contents", "a row is missing", AT)
+    assert not backup.whole()
+    backup.keep_proof(proof(backup, "checksum"))
+    damage = backup.damage()
+    assert damage is not None
+    assert damage.found == "a row is missing"
+    backup.keep_proof(proof(backup, "contents"))
+    assert backup.damage() is None
+    assert backup.whole()
+
+
+def test_damage_that_somebody_made_up_does_not_count(store: LocalStore) -> None:
+    backup, other = publish(store), publish(store, AT + timedelta(days=1))
+    backup.keep_damage("contents", "a row is missing", AT)
+    content = (backup.path / "damage.json").read_bytes()
+    for forged in (content, content.replace(b"contents", b"checksum"), b"{}"):
+        (other.path / "damage.json").write_bytes(forged)
+        assert other.whole()
 
 
 def test_a_proof_counts_for_its_own_backup_and_manifest_alone(store: LocalStore) -> None:
