@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +116,26 @@ def test_the_document_holds_every_round_and_what_was_computed() -> None:
     assert len(document["steps"][0]["rounds"]) == 2
     assert document["steps"][0]["wall_seconds"] == {"median": 2.0, "least": 2.0, "most": 2.0}
     assert document["targets"][0]["met"] is True
+
+
+def test_the_document_of_the_page_has_the_shape_of_a_real_one() -> None:
+    page = (Path(__file__).parents[3] / "docs/benchmarks.md").read_text(encoding="utf-8")
+    found = re.search(r"^<!-- test: benchmark -->\n+```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    real = results(memory=(MemoryAtSize("4G", 4_000_000_000, sample(9.0, 80_000_000, 1000)),)).document()
+    assert shape(json.loads(found[1])) == shape(real)
+
+
+def shape(document: object) -> object:
+    """Names and kinds of values; a list is as its first element."""
+    if isinstance(document, dict):
+        return {name: shape(value) for name, value in document.items()}
+    if isinstance(document, (list, tuple)):
+        return [shape(document[0])]
+    return "number" if isinstance(document, (int, float)) and not isinstance(document, bool) else type(document).__name__
+
+
+def test_the_page_speaks_of_every_step() -> None:
+    page = (Path(__file__).parents[3] / "docs/benchmarks.md").read_text(encoding="utf-8")
+    missing = [name for name in STEPS if f"| `{name.replace('|', chr(92) + '|')}` |" not in page]
+    assert not missing
