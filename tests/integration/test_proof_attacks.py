@@ -138,7 +138,15 @@ def test_functions_that_reach_out_reach_nothing(hostile: Pgkeeper) -> None:
         f"begin {statement}; said := said || ' {name}=YES'; exception when others then said := said || ' {name}=no'; end;\n"
         for name, statement in attempts.items()
     )
-    body = f"declare said text := ''; begin perform set_config('search_path', 'public', true); create extension dblink; {steps} raise exception 'said: %', said; end"
+    body = f"""
+      declare said text := '';
+      begin
+        perform set_config('search_path', 'public', true);
+        create extension dblink;
+        {steps}
+        raise exception 'said: %', said;
+      end
+    """
     backup_id = armed(hostile, body)
     with nobody_visits(cluster):
         run = hostile("verify", backup_id, "--level", "restore")

@@ -69,7 +69,7 @@ def test_directories_that_are_closed_or_read_only_go_too(tmp_path: Path) -> None
 def test_any_depth_goes(tmp_path: Path) -> None:
     with working_place(tmp_path) as place:
         directory = os.open(place, os.O_RDONLY)
-        for _ in range(5000):
+        for _ in range(1500):
             os.mkdir("d", dir_fd=directory)
             inner = os.open("d", os.O_RDONLY, dir_fd=directory)
             os.close(directory)
@@ -98,7 +98,7 @@ def test_sockets_and_pipes_and_odd_names_go_too(tmp_path: Path) -> None:
     with working_place(tmp_path) as place, closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind(str(place / "socket"))
         os.mkfifo(place / "pipe")
-        os.mkdir(os.fsencode(place) + b"/\xff\n")
+        (place / os.fsdecode(b"\xff\n")).mkdir()
         (place / "linked").touch()
         os.link(place / "linked", place / "again")
     assert list(tmp_path.iterdir()) == []
