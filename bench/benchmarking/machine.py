@@ -13,7 +13,7 @@ def machine_facts() -> dict[str, str | int | float]:
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "load_before": round(os.getloadavg()[0], 2),
     }
 
