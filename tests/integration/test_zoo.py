@@ -11,6 +11,7 @@ from psycopg import sql
 from .support.cluster import Cluster
 from .support.compare import assert_same_database
 from .support.product import DONE, Pgkeeper, Run
+from .support.visitors import nobody_visits
 from .support.zoo import ZOO, Species
 
 every_species = pytest.mark.parametrize("species", ZOO, ids=str)
@@ -45,6 +46,24 @@ def test_every_backup_holds_what_its_manifest_says(verification: Run, species: S
     assert outcome["status"] == "done", outcome
     assert outcome["level"] == "contents"
     assert not outcome["problems"]
+
+
+@pytest.fixture(scope="module")
+def proof(zoo_keeper: Pgkeeper, zoo_backup: Run) -> Run:
+    """One run that restores all of it into throwaway clusters."""
+    with nobody_visits(zoo_keeper.cluster):
+        return zoo_keeper("verify", "latest", "--level", "restore", "--json", seconds=1200)
+
+
+@every_species
+def test_every_backup_is_proven(proof: Run, species: Species) -> None:
+    outcome = proof.outcome(species.database)
+    assert outcome["status"] == "done", outcome
+    assert outcome["recovery_seconds"] > 0
+
+
+def test_proving_all_is_one_success(proof: Run) -> None:
+    proof.exits(DONE)
 
 
 @every_species

@@ -19,9 +19,9 @@ class Child:
     """A running program, as a context manager: leaving the block ends the program if it still runs.
 
     `environment` is all the child gets. The kernel ends the child when our process dies, however that happens (PR_SET_PDEATHSIG with
-    `death_signal`, set by
-    setpriv of util-linux, since Python code between fork and exec is unsafe beside threads). Start children only from threads that stay:
-    the signal comes when the starting thread ends. What the child says on stderr goes to an unnamed file, so it can never block.
+    `death_signal`, set by setpriv of util-linux, since Python code between fork and exec is unsafe beside threads). Start children only
+    from threads that stay: the signal comes when the starting thread ends. What the child says on stderr goes to an unnamed file in the
+    directory `messages` (default: the one for temporary files), so it can never block.
     """
 
     def __init__(
@@ -33,9 +33,10 @@ class Child:
         stdout: int | IO[bytes] | None = None,
         death_signal: Literal["TERM", "KILL"] = "TERM",
         descriptors: Sequence[int] = (),
+        messages: Path | None = None,
     ) -> None:
         self.name = Path(arguments[0]).name
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        self._stderr = tempfile.TemporaryFile(dir=messages)  # noqa: SIM115 - closed in __exit__
         try:
             self._process = subprocess.Popen(
                 [_setpriv(), "--pdeathsig", death_signal, "--", *map(str, arguments)],

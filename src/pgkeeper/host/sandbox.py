@@ -2,12 +2,18 @@
 
 Bubblewrap makes it, without any privilege: user, mount, process, network and IPC namespaces of their own, no new privileges, no
 capabilities. What is inside sees the system's programs read-only, its own writable directories, and nothing else: no sockets, keys,
-stores or processes of the host, no network but a loopback of its own. The kernel ends everything inside when our process dies.
+stores or processes of the host, no network but a loopback of its own. It can make no further user namespaces, the usual way to a kernel's
+weak spots. The kernel ends everything inside when our process dies.
 """
 
+import os
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from pgkeeper.host.processes import Child, run
 from pgkeeper.model.errors import PgkeeperError, RefusedError
@@ -29,10 +35,62 @@ def require_sandbox() -> None:
         raise RefusedError("programs cannot be shut in on this host", error.why or error.what, hint) from error
 
 
-def shut_in(arguments: Sequence[str | Path], writable: Mapping[str, Path], environment: Mapping[str, str]) -> Child:
-    """Start a program in a sandbox; `writable` maps its directories there to ours. Leaving the block ends all that runs inside."""
+@dataclass(frozen=True)
+class Inside:
+    """What a sandbox has inside: `writable` maps its directories there to ours, `environment` is all its programs get.
+
+    What they say goes to an unnamed file in our directory `messages`. They may say any amount: it should lie on the disk that is theirs.
+    """
+
+    writable: Mapping[str, Path]
+    environment: Mapping[str, str]
+    messages: Path
+
+
+def shut_in(arguments: Sequence[str | Path], inside: Inside) -> Child:
+    """Start a program in a sandbox. Leaving the block ends all that runs inside, and waits for its end."""
     # Should memory run out, the sandbox goes first, not production.
-    return Child(["/usr/bin/choom", "--adjust", "1000", "--", *_shut_in(writable), *arguments], environment, death_signal="KILL")
+    whole = ["/usr/bin/choom", "--adjust", "1000", "--", *_shut_in(inside.writable), *arguments]
+    return _ShutIn(whole, inside.environment, death_signal="KILL", messages=inside.messages)
+
+
+class _ShutIn(Child):
+    """Bubblewrap: one process outside, whose only child is the first process inside.
+
+    When the first process of a PID namespace dies, the kernel kills the others, and shows it as dead only after them (pid_namespaces(7)).
+    Killing the one outside instead would let us go on while some inside are still writing.
+    """
+
+    def kill(self) -> None:
+        """End all that runs inside at once. May be called from any thread."""
+        if not self._kill_first():
+            super().kill()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+        """End all that runs inside, and wait for its end."""
+        self.kill()
+        super().__exit__(kind, value, traceback)
+
+    def _kill_first(self) -> bool:
+        """Kill the first process inside; tell whether there was one. A descriptor makes sure that nobody else's process is meant."""
+        for pid in self._children():
+            with suppress(OSError):
+                descriptor = os.pidfd_open(pid)
+                try:
+                    if pid in self._children():
+                        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                        return True
+                finally:
+                    os.close(descriptor)
+        return False
+
+    def _children(self) -> list[int]:
+        if not self.running:
+            return []
+        try:
+            return [int(word) for word in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()]
+        except OSError:
+            return []
 
 
 def _bubblewrap() -> str | None:
@@ -40,7 +98,16 @@ def _bubblewrap() -> str | None:
 
 
 def _shut_in(writable: Mapping[str, Path]) -> list[str]:
-    arguments = [_bubblewrap() or "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
+    arguments = [
+        _bubblewrap() or "bwrap",
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--die-with-parent",
+        "--new-session",
+        "--hostname",
+        "sandbox",
+    ]
     arguments += ["--ro-bind", "/usr", "/usr"]
     for top in (Path("/") / name for name in _TOPS):
         if top.is_symlink():

@@ -4,12 +4,10 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import OperationFailed
@@ -71,20 +69,61 @@ def _abandoned(place: Path) -> bool:
 def _clear(place: Path) -> None:
     """Remove the directory; processes that are just ending may still write into it for a moment."""
     deadline = time.monotonic() + _CLEARING_SECONDS
-    while place.exists():
-        shutil.rmtree(place, onerror=_open_and_retry)
-        if time.monotonic() > deadline:
-            log.error("a working directory could not be removed", path=str(place))
-            return
-        if place.exists():
+    while True:
+        try:
+            top = _opened(place, None)
+            try:
+                _empty(top)
+            finally:
+                os.close(top)
+            place.rmdir()
+        except FileNotFoundError:
+            if not place.exists():
+                return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                log.error("a working directory could not be removed", path=str(place), error=str(error))
+                return
             time.sleep(0.1)
-
-
-def _open_and_retry(work: Callable[..., Any], path: str, _error: object) -> None:
-    """Whoever wrote here may have closed a directory to its owner."""
-    with suppress(OSError):
-        Path(path).parent.chmod(0o700)
-        if Path(path).is_dir() and not Path(path).is_symlink():
-            Path(path).chmod(0o700)
         else:
-            work(path)
+            return
+
+
+def _empty(top: int) -> None:
+    """Remove all that is in an open directory, whatever hostile code made of it. Raises OSError.
+
+    What is nested is first moved to the top, so that depth costs neither stack nor long paths; no link is followed.
+    """
+    while names := os.listdir(top):
+        for name in names:
+            if _removed(name, top):
+                continue
+            inner = _opened(name, top)
+            try:
+                for nested in os.listdir(inner):  # noqa: PTH208
+                    if not _removed(nested, inner):
+                        # To be moved, a directory must be open to its owner.
+                        os.close(_opened(nested, inner))
+                        os.rename(nested, secrets.token_hex(8), src_dir_fd=inner, dst_dir_fd=top)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=top)
+
+
+def _removed(name: str, directory: int) -> bool:
+    """Remove anything but a directory; tell whether it was anything but a directory."""
+    try:
+        os.unlink(name, dir_fd=directory)
+    except IsADirectoryError:
+        return False
+    return True
+
+
+def _opened(path: Path | str, directory: int | None) -> int:
+    """Open a directory, after opening it to its owner: whoever wrote here may have closed it."""
+    found = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=directory)
+    try:
+        os.chmod(f"/proc/self/fd/{found}", 0o700)  # noqa: PTH101 - by descriptor, which leads nowhere else
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=found)
+    finally:
+        os.close(found)

@@ -44,6 +44,8 @@ _KEYWORDS = {
     "PGSSLCERT": "sslcert",
     "PGSSLKEY": "sslkey",
     "PGSSLSNI": "sslsni",
+    "PGREQUIREAUTH": "require_auth",
+    "PGTARGETSESSIONATTRS": "target_session_attrs",
 }
 _CONNECT_SECONDS = "15"
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgkeeper.host.processes import Child, describe
-from pgkeeper.host.sandbox import shut_in
+from pgkeeper.host.sandbox import Inside, shut_in
 from pgkeeper.model.errors import ConfigurationError, OperationFailed, PgkeeperError
 from pgkeeper.model.manifest import ClusterFacts
 from pgkeeper.model.sizes import format_size
@@ -32,6 +32,8 @@ _START_SECONDS = 120
 _POLL_SECONDS = 0.1
 _ORDINARY_NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
 _MIB = 1 << 20
+# An empty cluster takes 40 MiB, its WAL 128 MiB; WAL may grow past that for a moment, and sorting for indexes takes room, too.
+_OVERHEAD_BYTES = 256 * _MIB
 
 # Only the administrator and, by password, the loader get in; both over the socket, there is nothing else.
 _ACCESS = 'local all "{superuser}" peer map=owner\nlocal all all scram-sha-256\n'
@@ -45,7 +47,9 @@ _SETTINGS = {
     "synchronous_commit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_wal_size": "512MB",
+    # What is loaded or indexed in the transaction that made it is in no WAL; for the rest, checkpoints are cheap without fsync.
+    "min_wal_size": "32MB",
+    "max_wal_size": "128MB",
     "archive_mode": "off",
     "autovacuum": "off",
     # No background worker of an extension, no subscription, no parallel query: what runs is what we asked for.
@@ -61,8 +65,20 @@ _SETTINGS = {
 }
 
 
-# A server that was taken over may ask for a password: there is none to give.
-_CONNECTION = {"PGPORT": _PORT, "PGPASSFILE": "/nonexistent", "PGSSLMODE": "disable", "PGGSSENCMODE": "disable"}
+# Each of these is said even where it is nothing: libpq takes from the environment, or from a service, what is not said. That would lead us
+# to production (PGHOSTADDR), or hand its password (PGPASSWORD, ~/.pgpass) to a server that was taken over and asks for one.
+_CONNECTION = {
+    "PGHOSTADDR": "",
+    "PGPORT": _PORT,
+    "PGPASSWORD": "",
+    "PGPASSFILE": "/nonexistent",
+    "PGSSLMODE": "disable",
+    "PGGSSENCMODE": "disable",
+    "PGCHANNELBINDING": "disable",
+    "PGREQUIREAUTH": "none,scram-sha-256",
+    "PGREQUIREPEER": "",
+    "PGTARGETSESSIONATTRS": "any",
+}
 
 
 @dataclass(frozen=True)
@@ -95,14 +111,17 @@ def throwaway_cluster(
         directory.mkdir(mode=0o700)
     writable = {"/data": data, "/run/cluster": run}
     environment = {"PATH": f"{binaries}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/tmp", "TZ": "UTC"}  # noqa: S108 - the sandbox's own
-    _initialise(binaries, superuser, data, writable, environment)
+    inside = Inside(writable, environment, messages=place)
+    _initialise(binaries, superuser, data, inside)
     kept = [name for name in libraries if _installed(name, binaries)]
     settings = _SETTINGS | _memory() | {"max_locks_per_transaction": str(max(128, tables // 20))}
     server = Server({"PGHOST": str(door), "PGUSER": superuser, **_CONNECTION})
     for preload in [kept, []] if kept else [[]]:
         options = _options(settings | {"shared_preload_libraries": ",".join(preload)})
         arguments: list[str | Path] = [binaries / "postgres", "-D", "/data", *options]
-        with shut_in(arguments, writable, environment) as child:
+        # One that crashed may have left its socket.
+        (run / _SOCKET).unlink(missing_ok=True)
+        with shut_in(arguments, inside) as child:
             try:
                 _wait_for(child, (run / _SOCKET).is_socket)
                 _make_door(run, door)
@@ -122,7 +141,7 @@ def throwaway_cluster(
 
 def require_space(directory: Path, size_bytes: int) -> None:
     """Raise OperationFailed unless a database of `size_bytes` can be restored in `directory` without filling its disk."""
-    needed = size_bytes + size_bytes // 10 + 600 * _MIB
+    needed = size_bytes + size_bytes // 10 + _OVERHEAD_BYTES
     free, reserve = shutil.disk_usage(directory).free, reserve_bytes(directory)
     if free < needed + reserve:
         raise OperationFailed(
@@ -145,10 +164,10 @@ def _bootstrap_superuser(facts: ClusterFacts) -> str:
     return superusers[0]
 
 
-def _initialise(binaries: Path, superuser: str, data: Path, writable: dict[str, Path], environment: dict[str, str]) -> None:
+def _initialise(binaries: Path, superuser: str, data: Path, inside: Inside) -> None:
     options = [f"--username={superuser}", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=reject", "--no-sync"]
     arguments: list[str | Path] = [binaries / "initdb", "-D", "/data", *options]
-    with shut_in(arguments, writable, environment) as child:
+    with shut_in(arguments, inside) as child:
         status = child.wait(_INIT_SECONDS)
         if status != 0:
             raise OperationFailed("the throwaway cluster could not be made", describe(child, status))

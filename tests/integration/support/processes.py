@@ -41,6 +41,25 @@ def processes_with_environment(variable: str, value: str) -> list[str]:
     return found
 
 
+def sandboxed_processes(directory: Path) -> list[int]:
+    """Ids of the processes, of any user, that see something below `directory` from a sandbox, and of those that hold such a sandbox."""
+    ours = Path("/proc/self/ns/mnt").readlink()
+    found = []
+    for pid in _process_ids():
+        try:
+            elsewhere = Path(f"/proc/{pid}/ns/mnt").readlink() != ours
+            if f"{directory}/" in (Path(f"/proc/{pid}/mountinfo").read_text() if elsewhere else _sandbox_arguments(pid)) and is_alive(pid):
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def _sandbox_arguments(pid: int) -> str:
+    words = command_line(pid)
+    return words if "bwrap" in words else ""
+
+
 def command_line(pid: int) -> str:
     """A process's arguments, for reading."""
     try:

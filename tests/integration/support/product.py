@@ -17,7 +17,7 @@ from psycopg import sql
 
 from .binaries import server_directory
 from .cluster import Cluster
-from .processes import children_of, is_alive, processes_with_environment
+from .processes import children_of, command_line, is_alive, processes_with_environment, sandboxed_processes
 from .user import SERVICE_USER, make_service_directory, service_ids
 from .waiting import wait_until
 
@@ -128,6 +128,7 @@ class Pgkeeper:
         self.state = make_service_directory(home / "state")
         self.logs = make_service_directory(home / "logs")
         self.temporary = make_service_directory(home / "tmp")
+        self.proofs = self.state / "proofs"
         self.settings_file = home / "pgkeeper.env"
         self.settings: dict[str, str] = {}
         self.databases: set[str] = set()
@@ -217,20 +218,20 @@ class Pgkeeper:
         """Command lines of whatever this test's calls started and left running."""
         ours = processes_with_environment("PGKEEPER_ENV_FILE", str(self.settings_file))
         clients = processes_with_environment("PGHOST", str(self.cluster.socket_directory))
-        return ours + clients
+        return ours + clients + [command_line(pid) for pid in sandboxed_processes(self.home)]
 
     def published(self) -> list[Path]:
         """Directories of whole backups, oldest first by name."""
         return sorted(path.parent for path in self.backups.rglob("manifest.json") if not hidden(path, self.backups))
 
     def debris(self) -> list[Path]:
-        """Everything in the backup and temporary directories that is not part of a whole backup, or of keeping order.
+        """Everything in the backup, temporary and proof directories that is not part of a whole backup, or of keeping order.
 
         Files outside a backup may only be small notes about host and owner; a hidden directory is one being built.
         """
         whole = self.published()
         places = {parent for path in whole for parent in path.parents}
-        return [
+        unfinished = [
             path
             for root in (self.backups, self.temporary)
             for path in sorted(root.rglob("*"))
@@ -238,6 +239,7 @@ class Pgkeeper:
             and path not in places
             and (hidden(path, root) or path.suffix in {".gz", ".dump", ".tmp", ".partial"} or root == self.temporary)
         ]
+        return unfinished + sorted(self.proofs.glob("*"))
 
 
 def hidden(path: Path, root: Path) -> bool:
