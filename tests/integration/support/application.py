@@ -43,15 +43,16 @@ with open(acknowledged, "a", buffering=1) as file:
 
 # What systemd is to the helper, here where there may be none: is-active, stop and start of real processes.
 SYSTEMCTL = """#!/bin/sh
+alive() {{ state=$(cat /proc/"$1"/stat 2>/dev/null) || return; case ${{state##*) }} in Z*) return 1 ;; esac; }}
 verb=$1; shift
 [ "$1" = --quiet ] && shift
 for unit; do
   pid=$(cat "{units}/$unit.pid" 2>/dev/null)
   case $verb in
-    is-active) [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || exit 3 ;;
+    is-active) [ -n "$pid" ] && alive "$pid" || exit 3 ;;
     stop)
       kill "$pid"
-      while kill -0 "$pid" 2>/dev/null; do sleep 0.01; done
+      while alive "$pid"; do sleep 0.01; done
       rm "{units}/$unit.pid"
       echo "stop $unit" >>"{units}/history" ;;
     start) setsid "{units}/$unit" >/dev/null 2>&1 </dev/null & echo $! >"{units}/$unit.pid"; echo "start $unit" >>"{units}/history" ;;
