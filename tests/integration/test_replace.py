@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from .support.application import Application, Writer, writing
+from .support.history import settled
 from .support.product import DONE, FAILED, REFUSED, USAGE, Pgkeeper, Run
 from .support.user import SERVICE_USER
 
@@ -279,3 +280,21 @@ def test_a_replacement_that_is_stopped_leaves_production_as_it_was(pgkeeper: Pgk
         os.kill(running.pid, 15)
         assert running.result().exit_status == FAILED
     assert databases(pgkeeper) == before
+
+
+def test_a_replaced_database_is_dropped_when_its_time_is_over_unless_somebody_took_it(pgkeeper: Pgkeeper, app: str) -> None:
+    report = replace(pgkeeper, app)
+    settled(pgkeeper)
+    assert pgkeeper("expire", "--json").exits(DONE).json["replaced"] == []
+    (journal,) = pgkeeper.state.rglob("*.jsonl")
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines[0]["at"] = "2026-01-01T00:00:00Z"
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    opened(pgkeeper, report["kept_as"])
+    assert pgkeeper("expire", "--json").exits(DONE).json["replaced"] == [], "somebody opened it"
+    pgkeeper.cluster.execute(sql.SQL("alter database {} allow_connections false").format(sql.Identifier(report["kept_as"])))
+    assert pgkeeper("expire", "--dry-run", "--json").exits(DONE).json["replaced"] == [report["kept_as"]]
+    assert report["kept_as"] in databases(pgkeeper)
+    assert pgkeeper("expire", "--json").exits(DONE).json["replaced"] == [report["kept_as"]]
+    assert report["kept_as"] not in databases(pgkeeper)
+    assert count(pgkeeper, "app") == 100
