@@ -1,7 +1,7 @@
 """`pgkeeper restore`."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -41,6 +41,10 @@ def command(
         bool,
         typer.Option("--trust-database", help="Load data as a superuser: the database's own code then runs as one."),
     ] = False,
+    globals_mode: Annotated[
+        Literal["missing", "all", "none"],
+        typer.Option("--globals", help="Roles of the backup: create missing ones, make all as they were, or touch none."),
+    ] = "missing",
     wait: WaitOption = None,
     job: JobOption = None,
     json: JsonOption = False,
@@ -63,7 +67,13 @@ def command(
         from pgkeeper.operations.replace import replace as run_replace
 
         wanted = ReplaceRequest(
-            backup=backup, database=database, confirmation=confirm, request_id=request_id, trust_database=trust_database, wait=patience
+            backup=backup,
+            database=database,
+            confirmation=confirm,
+            request_id=request_id,
+            trust_database=trust_database,
+            globals_mode=globals_mode,
+            wait=patience,
         )
         replaced = work(door, "restore", job, ReplaceReport, lambda progress: run_replace(wanted, door.settings, progress))
         door.show("replace", replaced, lambda: _show_replaced(replaced))
@@ -72,7 +82,13 @@ def command(
         from pgkeeper.operations.restore import RestoreReport, RestoreRequest, restore
 
         request = RestoreRequest(
-            backup=backup, database=database, to=to, request_id=request_id, trust_database=trust_database, wait=patience
+            backup=backup,
+            database=database,
+            to=to,
+            request_id=request_id,
+            trust_database=trust_database,
+            globals_mode=globals_mode,
+            wait=patience,
         )
         report = work(door, "restore", job, RestoreReport, lambda progress: restore(request, door.settings, progress))
         door.show("restore", report, lambda: _show(report))

@@ -27,6 +27,7 @@ from pgkeeper.operations.settle import settle, settle_one
 from pgkeeper.operations.tell_owner import tell_replaced
 from pgkeeper.postgres.facts import ClusterIdentity, database_size, identify
 from pgkeeper.postgres.new_database import claim_restores, database_oid
+from pgkeeper.postgres.roles import GlobalsMode
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
 from pgkeeper.stores.stored_backup import StoredBackup
@@ -37,7 +38,7 @@ CONFIRMATION = "RESTORE"
 class ReplaceRequest(Message):
     """Which backup takes production's place. `confirmation` must be the word RESTORE.
 
-    `trust_database`, `wait` and `request_id` are as for a restore beside.
+    `trust_database`, `globals_mode`, `wait` and `request_id` are as for a restore beside.
     """
 
     backup: str = LATEST
@@ -45,6 +46,7 @@ class ReplaceRequest(Message):
     confirmation: str = ""
     request_id: str | None = None
     trust_database: bool = False
+    globals_mode: GlobalsMode = "missing"
     wait: timedelta = timedelta()
 
 
@@ -199,7 +201,7 @@ class _Replacing:
         with self._backup.being_read():
             restored = DatabaseRestore(
                 self._session, self._cluster, self._backup, self._manifest, name, server(self._settings), self._progress,
-                trust_database=self._request.trust_database, closed=True,
+                trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True,
             ).run()  # fmt: skip
         journal.note("restored", new_oid=database_oid(self._session, name))
         return restored
