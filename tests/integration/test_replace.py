@@ -136,6 +136,68 @@ def test_the_same_request_again_is_done_once(pgkeeper: Pgkeeper, app: str) -> No
     assert any("may have changed since" in warning for warning in second["warnings"])
 
 
+def test_the_same_undoing_again_is_done_once(pgkeeper: Pgkeeper, app: str) -> None:
+    replace(pgkeeper, app)
+    first = undo(pgkeeper, "--request-id", "ticket-8")
+    replace(pgkeeper, app, "--request-id", "ticket-8")
+    before = databases(pgkeeper)
+    second = undo(pgkeeper, "--request-id", "ticket-8")
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert (second["undone"], second["kept_as"]) == (first["undone"], first["kept_as"])
+    assert databases(pgkeeper) == before
+    assert count(pgkeeper, "app") == 100
+    assert "other" in pgkeeper("restore", "--undo", "--request-id", "ticket-8", "--database", "other").exits(REFUSED).error
+    assert undo(pgkeeper, "--request-id", "ticket-9")["changed"]
+    assert count(pgkeeper, "app") == 150
+
+
+def test_latest_is_never_what_was_saved_just_before(pgkeeper: Pgkeeper, app: str) -> None:
+    for _ in range(2):
+        assert replace(pgkeeper, "latest", "--database", "app")["backup_id"] == app
+        assert count(pgkeeper, "app") == 100
+
+
+# What the module asks before anything is done.
+PLANNED = """
+import json, sys
+from pgkeeper.operations.replace import ReplaceRequest, plan_replace
+from pgkeeper.operations.undo import UndoRequest, plan_undo
+from pgkeeper.settings import load_settings
+what, request = sys.argv[1:]
+ask, shape = {"replace": (plan_replace, ReplaceRequest), "undo": (plan_undo, UndoRequest)}[what]
+print(ask(shape.model_validate_json(request), load_settings()).model_dump_json())
+"""
+
+
+def planned(pgkeeper: Pgkeeper, what: str, **request: str) -> dict[str, Any]:
+    process = subprocess.run(
+        [sys.executable, "-c", PLANNED, what, json.dumps(request)],
+        user=SERVICE_USER, group=SERVICE_USER, extra_groups=[], cwd="/", env=pgkeeper.environment(), check=False, capture_output=True,
+    )  # fmt: skip
+    return dict(json.loads(process.stdout)) if process.returncode == 0 else {"error": process.stderr.decode()}
+
+
+def test_a_plan_tells_what_would_be_done_or_refused_and_changes_nothing(pgkeeper: Pgkeeper, app: str) -> None:
+    word = {"confirmation": "RESTORE"}
+    before = databases(pgkeeper)
+    assert "RefusedError" in planned(pgkeeper, "replace", backup=app)["error"]
+    plan = planned(pgkeeper, "replace", backup=app, request_id="ticket-7", **word)
+    assert (plan["would_change"], plan["database"]) == (True, "app")
+    assert min(plan["size_bytes"], plan["size_now_bytes"], plan["age_seconds"]) > 0
+    assert databases(pgkeeper) == before
+    kept = replace(pgkeeper, app, "--request-id", "ticket-7")["kept_as"]
+    again = planned(pgkeeper, "replace", backup=app, request_id="ticket-7", **word)
+    assert not again["would_change"]
+    assert "may have changed since" in again["reason"]
+    before = databases(pgkeeper)
+    assert "RefusedError" in planned(pgkeeper, "undo", database="app")["error"]
+    back = planned(pgkeeper, "undo", request_id="ticket-7", **word)
+    assert (back["would_change"], back["returning"]) == (True, kept)
+    assert databases(pgkeeper) == before
+    undo(pgkeeper, "--request-id", "ticket-7")
+    assert not planned(pgkeeper, "undo", request_id="ticket-7", **word)["would_change"]
+
+
 def test_a_client_that_tries_again_loses_no_committed_row(pgkeeper: Pgkeeper, app: str) -> None:
     with writing(pgkeeper, "app") as writer:
         replace(pgkeeper, app)

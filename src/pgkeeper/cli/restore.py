@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    backup: BackupArgument = "latest",
+    backup: BackupArgument = "",
     database: DatabaseOption = None,
     to: Annotated[
         str | None,
@@ -55,13 +55,25 @@ def command(
     With --replace it then takes the original's place, which stops the application for about a second.
     """
     if sum((to is not None, replace, undo, resume)) > 1:
-        raise UsageError("--to, --replace, --undo and --resume exclude one another", "", "choose one")
+        raise UsageError("--to, --replace, --undo and --resume exclude one another", "", "choose one; see pgkeeper restore --help")
+    if backup and (undo or resume):
+        raise UsageError(
+            "--undo and --resume take no backup", backup, "say --database where several were replaced; see pgkeeper restore --help"
+        )
+    if not backup and not (undo or resume):
+        raise UsageError("say which backup", "an id, or latest", "`pgkeeper list` shows them; see pgkeeper restore --help")
     door = open_door(json=json, quiet=quiet)
     patience = wait or timedelta()
     if resume:
         _resume(door, patience)
     elif undo:
-        _undo(door, database, confirm, patience, job)
+        from pgkeeper.operations.undo import UndoReport, UndoRequest
+        from pgkeeper.operations.undo import undo as run_undo
+
+        going_back = UndoRequest(database=database, confirmation=confirm, request_id=request_id, wait=patience)
+        undone = work(door, "restore", job, UndoReport, lambda progress: run_undo(going_back, door.settings, progress))
+        door.show("undo", undone, lambda: _show_undone(undone))
+        _warn(door, undone.warnings)
     elif replace:
         from pgkeeper.operations.replace import ReplaceReport, ReplaceRequest
         from pgkeeper.operations.replace import replace as run_replace
@@ -95,14 +107,6 @@ def command(
         _warn(door, report.warnings)
 
 
-def _undo(door: Door, database: str | None, confirm: str, wait: timedelta, job: str | None) -> None:
-    from pgkeeper.operations.undo import UndoReport, undo
-
-    report = work(door, "restore", job, UndoReport, lambda progress: undo(database, confirm, door.settings, progress, wait))
-    door.show("undo", report, lambda: _show_undone(report))
-    _warn(door, report.warnings)
-
-
 def _resume(door: Door, wait: timedelta) -> None:
     from pgkeeper.operations.resume import resume
 
@@ -129,6 +133,9 @@ def _show_replaced(report: "ReplaceReport") -> None:
 
 
 def _show_undone(report: "UndoReport") -> None:
+    if not report.changed:
+        say(f"{report.database}: nothing to do, this request was done {moment(report.undone_at)}")
+        return
     say(
         f"{report.database}: as it was before, after {format_duration(report.seconds)}, down for {format_duration(report.downtime_seconds)}"
     )

@@ -35,6 +35,7 @@ class Entry(BaseModel):
     new_oid: int = 0
     old_name: str = ""
     new_name: str = ""
+    saved_backup: str | None = None
     request_id: str | None = None
 
 
@@ -42,7 +43,7 @@ class Replacement(BaseModel):
     """What a journal tells as a whole.
 
     `database` is production's name. `old_oid` has it before, and is called `old_name` after; `new_oid` is called `new_name` before, and has
-    it after.
+    it after. `saved_backup` was made of it just before.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,6 +59,7 @@ class Replacement(BaseModel):
     new_oid: int
     old_name: str
     new_name: str
+    saved_backup: str | None = None
     request_id: str | None = None
 
     @property

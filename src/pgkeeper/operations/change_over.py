@@ -22,6 +22,13 @@ from pgkeeper.postgres.swap import close_database, obstacles, swap
 from pgkeeper.settings import Settings
 
 
+def require_free(session: Session, database: str) -> None:
+    """Raise RefusedError (exit status 6) when something ties production to its database, naming it."""
+    tied = obstacles(session, database)
+    if tied:
+        raise RefusedError(f"database {database} cannot be replaced", "; ".join(tied), "end them first, then try again")
+
+
 @dataclass(frozen=True)
 class ChangeOver:
     """Where it happens: `session` is a superuser's, outside of the databases that change."""
@@ -33,19 +40,13 @@ class ChangeOver:
     progress: Progress
     wait: timedelta
 
-    def require_free(self, database: str) -> None:
-        """Raise RefusedError (exit status 6) when something ties production to its database, naming it."""
-        tied = obstacles(self.session, database)
-        if tied:
-            raise RefusedError(f"database {database} cannot be replaced", "; ".join(tied), "end them first, then try again")
-
     def run(self, journal: ReplacementJournal, replacement: Replacement) -> float:
         """Change over and return the seconds during which production was down. Raises PgkeeperError after everything is up again."""
         services = Services(self.settings.app_services, self.settings.state_dir)
         database = replacement.database
         # A dump would be cut off by the swap, and one that begins now would be of nobody knows which database.
         with exclusive(self.settings.state_dir, f"dump {self.cluster.label} {database}", f"a backup of {database}", self.wait):
-            self.require_free(database)
+            require_free(self.session, database)
             before = ask_owners(self.server, database, self.cluster.major)
             began = time.monotonic()
             try:

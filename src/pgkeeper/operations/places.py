@@ -64,17 +64,17 @@ def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str
     return newest
 
 
-def one_backup(store: LocalStore, wanted: str, database: str | None) -> StoredBackup:
+def one_backup(store: LocalStore, wanted: str, database: str | None, never_latest: frozenset[str] = frozenset()) -> StoredBackup:
     """Return the backup a person means by an id or by `latest` (with a database where there are several).
 
-    Raises UsageError (exit status 2) naming the choices when that is not exactly one.
+    `latest` never means one of `never_latest`. Raises UsageError (exit status 2) naming the choices when that is not exactly one.
     """
     if wanted != LATEST:
         found = store.find(wanted)
         if database is not None and found.database != database:
             raise UsageError(f"backup {wanted} is one of database {found.database}, not of {database}")
         return found
-    newest = newest_by_database(store.backups())
+    newest = newest_by_database(tuple(backup for backup in store.backups() if backup.backup_id not in never_latest))
     chosen = [backup for backup in newest.values() if database is None or backup.database == database]
     if len(chosen) == 1:
         return chosen[0]

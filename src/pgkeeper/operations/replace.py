@@ -18,7 +18,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, before_name, next_name
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.backup_database import back_up_database
-from pgkeeper.operations.change_over import ChangeOver
+from pgkeeper.operations.change_over import ChangeOver, require_free
 from pgkeeper.operations.places import LATEST, local_store, one_backup, outside_session, server
 from pgkeeper.operations.replacements import ReplacementJournal, replacements
 from pgkeeper.operations.reports import Message
@@ -38,6 +38,7 @@ CONFIRMATION = "RESTORE"
 class ReplaceRequest(Message):
     """Which backup takes production's place. `confirmation` must be the word RESTORE.
 
+    `latest` is never what was saved of a database just before it was replaced: asked for twice, that would bring back what was replaced.
     `trust_database`, `globals_mode`, `wait` and `request_id` are as for a restore beside.
     """
 
@@ -90,14 +91,16 @@ class ReplacePlan(Message):
 
 def plan_replace(request: ReplaceRequest, settings: Settings) -> ReplacePlan:
     """Return what `replace` would do now. Changes nothing. Raises PgkeeperError where `replace` would refuse at once."""
-    backup = one_backup(local_store(settings), request.backup, request.database)
+    backup = _chosen(request, settings)
     manifest = backup.manifest()
     with outside_session(settings, backup.database) as session, told("planning the replacement"):
         require_superuser(session)
         cluster = identify(session)
         before = _done_before(request, backup, cluster, settings)
         if before is None:
+            _require_confirmed(session, request, backup, manifest)
             _require_possible(session, cluster, manifest, settings)
+            require_free(session, backup.database)
         size = database_size(session, backup.database) or 0
     reason = f"database {backup.database} would be replaced by backup {backup.backup_id}"
     if before is not None:
@@ -121,7 +124,7 @@ def replace(request: ReplaceRequest, settings: Settings, progress: Progress) -> 
     production is up again, with the old database unless the message says otherwise.
     """
     began = time.monotonic()
-    backup = one_backup(local_store(settings), request.backup, request.database)
+    backup = _chosen(request, settings)
     manifest = backup.manifest()
     with outside_session(settings, backup.database) as session, told("the replacement"):
         require_superuser(session)
@@ -165,7 +168,7 @@ class _Replacing:
     def run(self, began: float) -> ReplaceReport:
         database = self._backup.database
         change = ChangeOver(self._session, server(self._settings), self._cluster, self._settings, self._progress, self._request.wait)
-        change.require_free(database)
+        require_free(self._session, database)
         journal = ReplacementJournal.begin(
             self._settings, self._at, database,
             kind="replace", system_identifier=self._cluster.system_identifier, backup_id=self._backup.backup_id,
@@ -193,7 +196,7 @@ class _Replacing:
             keep=True, wait=self._request.wait, adopt=False, purpose="pre_restore",
         )  # fmt: skip
         assert saved is not None
-        journal.note("saved")
+        journal.note("saved", saved_backup=saved.backup_id)
         return saved.backup_id
 
     def _restore_beside(self, journal: ReplacementJournal) -> Restored:
@@ -224,6 +227,11 @@ class _Replacing:
             warnings=tuple(restored.warnings),
             request_id=self._request.request_id,
         )
+
+
+def _chosen(request: ReplaceRequest, settings: Settings) -> StoredBackup:
+    saved = frozenset(known.saved_backup for known in replacements(settings) if known.saved_backup is not None)
+    return one_backup(local_store(settings), request.backup, request.database, never_latest=saved)
 
 
 def _require_confirmed(session: Session, request: ReplaceRequest, backup: StoredBackup, manifest: Manifest) -> None:
@@ -257,7 +265,7 @@ def _done_before(request: ReplaceRequest, backup: StoredBackup, cluster: Cluster
         return None
     for known in replacements(settings):
         same_place = known.system_identifier == cluster.system_identifier and known.step == "done"
-        if known.request_id != request.request_id or not same_place:
+        if known.kind != "replace" or known.request_id != request.request_id or not same_place:
             continue
         if known.database != backup.database or request.backup not in (LATEST, known.backup_id):
             raise RefusedError(
@@ -275,7 +283,7 @@ def _as_before(known: Replacement, backup: StoredBackup, manifest: Manifest) -> 
         backup_id=known.backup_id or backup.backup_id,
         database=known.database,
         kept_as=known.old_name,
-        pre_restore_backup="",
+        pre_restore_backup=known.saved_backup or "",
         changed=False,
         created_at=backup.created_at,
         replaced_at=known.begun_at,
