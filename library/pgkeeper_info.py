@@ -102,7 +102,7 @@ backups:
       tables: 39
       rows: 2772000
 jobs:
-  description: The jobs that the host remembers, the last started first, each like RV(job).
+  description: The host's jobs that the catalog remembers, the last started first, each like RV(job).
   returned: when O(job) is not given
   type: list
   elements: dict
@@ -152,7 +152,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.pgkeeper_module import ask, enter, failures
 
 if TYPE_CHECKING:
-    from pgkeeper.host.jobs import Job
+    from pgkeeper.model.job import Job
     from pgkeeper.settings import Settings
 
 ARGUMENTS: dict[str, Any] = {
@@ -212,14 +212,24 @@ def main() -> None:
     enter(module, would="tell what is there", changed=False)
 
     def job(settings: Settings) -> dict[str, Any]:
-        from pgkeeper.host.jobs import read_job
+        from pgkeeper.catalog.errors import CatalogUnusable
+        from pgkeeper.operations.jobs import own_job
+
+        deadline = time.monotonic() + params["wait"]
 
         def look() -> dict[str, Any] | None:
-            found = read_job(settings.state_dir, params["job"])
-            return None if found is None else described(found)
+            while True:
+                try:
+                    found = own_job(settings, params["job"])
+                except CatalogUnusable:
+                    # Somebody may hold the catalog for a while; the job goes on.
+                    if time.monotonic() >= deadline:
+                        raise
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                else:
+                    return None if found is None else described(found)
 
         first = latest = look()
-        deadline = time.monotonic() + params["wait"]
         while first and latest and latest["state"] == "running" and not is_news(first, latest):
             if time.monotonic() >= deadline:
                 break
@@ -229,25 +239,36 @@ def main() -> None:
 
     def everything(settings: Settings) -> dict[str, Any]:
         from pgkeeper import __version__
-        from pgkeeper.host.jobs import list_jobs
+        from pgkeeper.catalog.errors import CatalogUnusable
+        from pgkeeper.operations.jobs import list_jobs
         from pgkeeper.operations.listing import list_backups
 
-        kept = settings.model_dump(mode="json", exclude={"libpq", "notify_urls"})
+        kept = settings.model_dump(mode="json", exclude={"catalog_url", "libpq", "notify_urls"})
         backups = [backup.model_dump(mode="json") for backup in list_backups(settings)]
+        jobs, trouble = [], ""
+        try:
+            jobs = [described(found) for found in list_jobs(settings, everywhere=False)]
+        except CatalogUnusable as error:
+            trouble = str(error)
         return {
             "version": __version__,
             "release": sys.prefix,
             "settings": {**kept, "notify_urls": len(settings.notify_urls)},
             "backups": [backup for backup in backups if params["database"] in (None, backup["database"])],
-            "jobs": [described(found) for found in list_jobs(settings.state_dir)],
+            "jobs": jobs,
+            "trouble": trouble,
         }
 
-    module.exit_json(changed=False, **ask(module, job if params["job"] else everything))
+    answer = ask(module, job if params["job"] else everything)
+    trouble = answer.pop("trouble", "")
+    if trouble:
+        module.warn(f"which jobs there are is not known: {trouble}")
+    module.exit_json(changed=False, **answer)
 
 
 def described(job: Job) -> dict[str, Any]:
     """The job, with what people want to know of it."""
-    end = job.finished_at or (datetime.now(UTC) if job.state == "running" else job.updated_at)
+    end = job.finished_at or (datetime.now(UTC) if job.state == "running" else job.heartbeat_at)
     values: dict[str, Any] = job.model_dump(mode="json")
     seconds = round((end - job.started_at).total_seconds(), 1)
     return {**values, "progress": progress(values), "seconds": seconds, "message": message(job)}

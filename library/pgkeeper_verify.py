@@ -101,7 +101,9 @@ backups:
   elements: str
   sample: [app-20260301T030000Z]
 job:
-  description: The job that was started or found. M(pgkeeper_info) tells how it goes on.
+  description:
+    - The job that was started or found. M(pgkeeper_info) tells how it goes on.
+    - Missing where the catalog of jobs cannot be used. The work goes on all the same, as RV(msg) says.
   returned: when O(detach=true) and there was something to do
   type: dict
 exit_status:

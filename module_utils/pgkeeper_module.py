@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 CURRENT = Path("/opt/pgkeeper/current")
 DEPLOY = "run playbooks/deploy.yml for this host first"
-# How long a detached job may take until its file appears: Python and pgkeeper have to start on a busy host.
+# How long a detached job may take until it is in the catalog: Python and pgkeeper have to start on a busy host.
 SECONDS_TO_APPEAR = 30
+# How long work that can't be followed is watched for an end right at its beginning, such as a wrong argument.
+SECONDS_UNFOLLOWED = 5
 
 # Options of every module that can leave its work running on the host.
 JOB_ARGUMENTS: dict[str, Any] = {
@@ -146,35 +148,55 @@ def run_detached(module: AnsibleModule, arguments: list[str]) -> dict[str, Any]:
     """Start `pgkeeper` with these arguments as the job the module names, and return the job, running or already over.
 
     A job of that name that runs or is done is returned as it is; one that failed or was lost is started again. The
-    answer's `changed` says whether something was started.
+    answer's `changed` says whether something was started. Where the catalog can't be used, the work is started all the
+    same, and the answer has a `msg` that says so instead of a `job`.
     """
     job_id = module.params["job"]
-    before = _job(module, job_id)
+    before, trouble = _job(module, job_id)
     if before and before["state"] in ("running", "done"):
         return {"changed": False, "job": before}
     command = [str(Path(sys.prefix) / "bin" / "pgkeeper"), arguments[0], "--job", job_id, "--json", *arguments[1:]]
     with tempfile.TemporaryFile("w+") as complaints:
         process = _start(job_id, command, complaints)
-        deadline = time.monotonic() + SECONDS_TO_APPEAR
-        while time.monotonic() < deadline and not process.poll():
+        began = time.monotonic()
+        while not process.poll() and time.monotonic() < began + (SECONDS_UNFOLLOWED if trouble else SECONDS_TO_APPEAR):
             time.sleep(0.5)
-            job = _job(module, job_id)
+            if trouble:
+                # Once is enough to know it, and each look may take as long as the catalog's patience.
+                continue
+            job, trouble = _job(module, job_id)
             if job and (before is None or job["started_at"] != before["started_at"]):
                 return {"changed": True, "job": job}
+        if not process.poll():
+            return _unfollowed(module, job_id, trouble or "the catalog does not name it", over=process.returncode == 0)
         complaints.seek(0)
         said = " ".join(complaints.read().split()) or "it said nothing"
     fail(module, f"the job {job_id} did not start: {said}", exit_status=process.returncode or 1)
 
 
-def _job(module: AnsibleModule, job_id: str) -> dict[str, Any] | None:
+def _unfollowed(module: AnsibleModule, job_id: str, trouble: str, *, over: bool) -> dict[str, Any]:
+    """The answer about work that nobody can follow."""
+    goes_on = "was done" if over else "goes on"
+    message = f"the work of {job_id} {goes_on}, but it cannot be followed: {trouble}. pgkeeper's log on the host says how it ends"
+    module.warn(message)
+    return {"changed": True, "msg": message}
+
+
+def _job(module: AnsibleModule, job_id: str) -> tuple[dict[str, Any] | None, str]:
+    """The job, and why that can't be known; empty when it is."""
+
     def read(settings: Settings) -> dict[str, Any]:
-        from pgkeeper.host.jobs import read_job
+        from pgkeeper.catalog.errors import CatalogUnusable
+        from pgkeeper.operations.jobs import own_job
 
-        job = read_job(settings.state_dir, job_id)
-        return {"job": job.model_dump(mode="json") if job else None}
+        try:
+            job = own_job(settings, job_id)
+        except CatalogUnusable as error:
+            return {"job": None, "trouble": str(error)}
+        return {"job": job.model_dump(mode="json") if job else None, "trouble": ""}
 
-    job: dict[str, Any] | None = ask(module, read)["job"]
-    return job
+    answer = ask(module, read)
+    return answer["job"], answer["trouble"]
 
 
 def _start(job_id: str, command: list[str], complaints: IO[str]) -> subprocess.Popen[str]:

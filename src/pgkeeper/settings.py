@@ -11,16 +11,19 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pgkeeper.model.errors import ConfigurationError
+from pgkeeper.model.retention import Policy
 
 DEFAULT_FILE = Path("/etc/pgkeeper/pgkeeper.env")
 _PREFIX = "BACKUP_"
+_PRESET_DAYS = {"7+30": 7, "14+60": 14, "30+90": 30}
+"""For how many days a preset keeps local backups. Its second number is meant for copies off site, which this release does not make."""
 
 
 def _absolute(path: Path) -> Path:
@@ -35,8 +38,8 @@ Directory = Annotated[Path, AfterValidator(_absolute)]
 class Settings(BaseSettings):
     """Everything that can be set, named as in the environment without `BACKUP_`.
 
-    `databases` is empty for "all". `proof_dir` is where throwaway clusters are made (default: `proofs` in the state directory).
-    `from_standby` backs a standby up too, under its host's own identity. `libpq` holds libpq's own
+    `databases` is empty for "all", `catalog_url` for the file in `state_dir`. `proof_dir` is where throwaway clusters are made (default:
+    `proofs` in the state directory). `from_standby` backs a standby up too, under its host's own identity. `libpq` holds libpq's own
     `PG…` variables, from the environment or the file. `warnings` are remarks about the settings themselves, such as a misspelt name.
     """
 
@@ -47,9 +50,15 @@ class Settings(BaseSettings):
     databases: tuple[str, ...] = ()
     dir: Directory = Path("/var/backups/pgkeeper")
     state_dir: Directory = Path("/var/lib/pgkeeper")
+    catalog_url: SecretStr = SecretStr("")
     log_dir: Directory = Path("/var/log/pgkeeper")
     proof_dir: Directory = Path()
+    retention_preset: Literal["7+30", "14+60", "30+90", "custom"] | None = None
     local_retention_days: int = Field(default=7, ge=1, le=36500)
+    keep_daily: int = Field(default=0, ge=0, le=36500)
+    keep_weekly: int = Field(default=0, ge=0, le=36500)
+    keep_monthly: int = Field(default=0, ge=0, le=36500)
+    keep_yearly: int = Field(default=0, ge=0, le=36500)
     notify_urls: tuple[SecretStr, ...] = ()
     from_standby: bool = False
     lock_timeout_seconds: int = Field(default=300, ge=1, le=86400)
@@ -66,6 +75,30 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what `load_settings` gathered: it alone knows the file's rules."""
         return (init_settings,)
+
+    @property
+    def retention(self) -> Policy:
+        """Return how long local backups are kept."""
+        return Policy(self.local_retention_days, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_yearly)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _days_of_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        days = _PRESET_DAYS.get(str(values.get("retention_preset")))
+        return values if days is None else {"local_retention_days": days, **values}
+
+    @model_validator(mode="after")
+    def _agreed(self) -> "Settings":
+        """Refuse a preset beside days that say something else, and one called custom without any."""
+        preset = self.retention_preset
+        if preset == "custom" and "local_retention_days" not in self.model_fields_set:
+            raise ValueError("BACKUP_RETENTION_PRESET is custom, but BACKUP_LOCAL_RETENTION_DAYS does not say how many days")
+        if preset in _PRESET_DAYS and self.local_retention_days != _PRESET_DAYS[preset]:
+            raise ValueError(
+                f"BACKUP_RETENTION_PRESET {preset} means {_PRESET_DAYS[preset]} days here, but BACKUP_LOCAL_RETENTION_DAYS says"
+                f" {self.local_retention_days}; remove one, or set BACKUP_RETENTION_PRESET=custom"
+            )
+        return self
 
     @field_validator("databases", mode="before")
     @classmethod
@@ -87,6 +120,13 @@ class Settings(BaseSettings):
     @classmethod
     def _url_list(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("catalog_url")
+    @classmethod
+    def _catalog_url(cls, value: SecretStr) -> SecretStr:
+        if value and not value.get_secret_value().startswith(("sqlite:////", "postgresql+psycopg://")):
+            raise ValueError("must begin with postgresql+psycopg:// or, for a file, with sqlite://// and an absolute path")
+        return value
 
     @field_validator("console_url")
     @classmethod

@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import assert_nothing_left
 from .support.cluster import Cluster
-from .support.product import DONE, INTEGRITY, Pgkeeper
+from .support.product import DONE, FAILED, INTEGRITY, Pgkeeper
 from .support.user import service_ids
 from .support.workspace import Workspace
 
@@ -151,3 +151,20 @@ def test_a_whole_backup_is_whole(keeper: Pgkeeper, whole: Path) -> None:
     for level in ("checksum", "contents"):
         assert verdict(keeper, level)[0] == DONE
         keeper("verify", whole.name, "--level", level).exits(DONE)
+
+
+def test_what_a_check_found_damaged_counts_for_nothing_until_it_is_whole_again(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app")
+    backup_id = pgkeeper.backup("app")
+    file = pgkeeper.published()[0] / "database.sql.gz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    pgkeeper("verify").exits(INTEGRITY)
+    (listed,) = pgkeeper("list", "--json").exits(DONE).json["backups"]
+    assert "database.sql.gz" in listed["problem"]
+    assert "DAMAGED" in pgkeeper("list").stdout
+    assert backup_id in pgkeeper("status").exits(FAILED).stdout
+    file.write_bytes(whole)
+    pgkeeper("verify").exits(DONE)
+    (listed,) = pgkeeper("list", "--json").exits(DONE).json["backups"]
+    assert listed["problem"] == ""

@@ -3,28 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
-from .support.product import DONE, FAILED, REFUSED, USAGE, Pgkeeper, fingerprint
-
-
-def aged(directory: Path, by: timedelta) -> Path:
-    """Make a published backup look as if it had been made earlier; returns its new directory."""
-    from pgkeeper.model.manifest import dump_manifest, parse_manifest
-    from pgkeeper.model.names import backup_id
-
-    file = directory / "manifest.json"
-    manifest = parse_manifest(file.read_bytes(), directory.name)
-    older = manifest.model_copy(
-        update={
-            "backup_id": backup_id(manifest.database.name, manifest.started_at - by),
-            "started_at": manifest.started_at - by,
-            "snapshot_at": manifest.snapshot_at - by,
-            "finished_at": manifest.finished_at - by,
-        }
-    )
-    file.write_bytes(dump_manifest(older))
-    return directory.rename(directory.with_name(older.backup_id))
+from .support.history import aged, newest, settled
+from .support.product import DONE, REFUSED, USAGE, Pgkeeper, fingerprint
 
 
 def test_a_trial_does_everything_and_keeps_nothing(pgkeeper: Pgkeeper) -> None:
@@ -102,6 +83,7 @@ def test_expiry_takes_the_old_and_never_the_newest(pgkeeper: Pgkeeper) -> None:
     pgkeeper.backup("idle")
     idle = aged(newest(pgkeeper, "idle"), timedelta(days=400))
     current = pgkeeper.backup("app")
+    settled(pgkeeper)
     dry = pgkeeper("expire", "--dry-run").exits(DONE)
     assert directories[0].name in dry.stdout
     assert all(directory.exists() for directory in directories), "a dry run removes nothing"
@@ -119,6 +101,7 @@ def test_expiry_without_a_fresh_success_removes_nothing(pgkeeper: Pgkeeper) -> N
         pgkeeper.backup("app")
         aged(newest(pgkeeper, "app"), timedelta(days=age))
     before = {path.name for path in pgkeeper.published()}
+    settled(pgkeeper)
     run = pgkeeper("expire")
     assert run.exit_status in (DONE, REFUSED), run.output
     assert {path.name for path in pgkeeper.published()} == before
@@ -132,6 +115,7 @@ def test_expiry_does_not_count_on_a_damaged_newest(pgkeeper: Pgkeeper) -> None:
     before = {path.name for path in pgkeeper.published()}
     pgkeeper.backup("app")
     (newest(pgkeeper, "app") / "manifest.json").write_bytes(b"{}")
+    settled(pgkeeper)
     pgkeeper("expire")
     assert before <= {path.name for path in pgkeeper.published()}
 
@@ -191,23 +175,3 @@ def test_errors_are_json_too_when_asked_for(pgkeeper: Pgkeeper) -> None:
     pgkeeper.configure(BACKUP_DIR=str(pgkeeper.backups))
     document = pgkeeper("show", "no-such-backup", "--json").json
     assert document["schema"] == "pgkeeper.error/1"
-
-
-def newest(pgkeeper: Pgkeeper, database: str) -> Path:
-    """The directory of a database's newest backup."""
-    found = [path for path in pgkeeper.published() if path.name.startswith(f"{database}-")]
-    return max(found, key=lambda path: path.name)
-
-
-def test_a_job_can_be_asked_about(pgkeeper: Pgkeeper) -> None:
-    import json
-
-    pgkeeper.create_database("app")
-    pgkeeper("backup", "--database", "app", "--job", "nightly-1", "--json").exits(DONE)
-    job = json.loads((pgkeeper.state / "jobs" / "nightly-1.json").read_text())
-    assert job["state"] == "done"
-    again = pgkeeper("backup", "--database", "app", "--job", "nightly-1", "--json").exits(DONE)
-    assert again.outcome("app")["backup_id"] == pgkeeper.published()[0].name
-    assert len(pgkeeper.published()) == 1
-    pgkeeper("backup", "--database", "missing", "--job", "nightly-2").exits(FAILED)
-    assert json.loads((pgkeeper.state / "jobs" / "nightly-2.json").read_text())["state"] == "failed"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from pgkeeper.model.manifest import MANIFEST_FILE, dump_manifest, parse_manifest
-
 from .conftest import assert_nothing_left
 from .support.cluster import Cluster
+from .support.history import aged, settled
 from .support.product import BUSY, DONE, INTEGRITY, Pgkeeper
 from .support.user import service_ids
 from .support.visitors import nobody_visits
@@ -102,28 +101,17 @@ def test_a_backup_that_is_being_proven_cannot_be_removed(keeper: Pgkeeper) -> No
 def test_a_backup_that_is_being_proven_does_not_expire(keeper: Pgkeeper) -> None:
     for _ in range(4):
         keeper.backup("one")
-    old = min(path.name for path in keeper.published() if path.parent.name == "one")
-    aged = put_back_in_time(keeper, old)
-    with keeper.start("verify", aged, "--level", "restore") as running:
+    old = aged(min((path for path in keeper.published() if path.parent.name == "one"), key=lambda path: path.name), timedelta(days=99)).name
+    settled(keeper)
+    with keeper.start("verify", old, "--level", "restore") as running:
         running.wait_for_child("postgres")
         report = keeper("expire", "--json").exits(DONE).json
-        assert aged not in report["removed"]
+        assert old not in report["removed"]
         reasons = {each["backup_id"]: each["reason"] for database in report["databases"] for each in database["decisions"]}
-        assert reasons[aged] == "it is being read"
+        assert reasons[old] == "it is being read"
         running.result().exits(DONE)
-    assert aged in keeper("expire", "--json").exits(DONE).json["removed"]
-
-
-def put_back_in_time(keeper: Pgkeeper, backup_id: str) -> str:
-    """Turn a backup into one of long ago; returns its id then."""
-    path = place(keeper, backup_id)
-    manifest = parse_manifest((path / MANIFEST_FILE).read_bytes(), backup_id)
-    aged = re.sub(r"-20\d{6}T", "-20260101T", backup_id)
-    at = manifest.started_at.replace(year=2026, month=1, day=1)
-    changed = manifest.model_copy(update={"backup_id": aged, "started_at": at, "snapshot_at": at, "finished_at": at})
-    (path / MANIFEST_FILE).write_bytes(dump_manifest(changed))
-    path.rename(path.with_name(aged))
-    return aged
+    keeper("verify", "latest", "--database", "one", "--level", "restore").exits(DONE)
+    assert old in keeper("expire", "--json").exits(DONE).json["removed"]
 
 
 def test_a_flipped_byte_fails_the_proof_and_takes_the_older_proofs_away(keeper: Pgkeeper) -> None:

@@ -59,8 +59,8 @@ def test_no_secret_is_said_logged_or_seen(pgkeeper: Pgkeeper) -> None:
         pgkeeper.databases.add("stalling_again")
     assert not seen
     said = "".join(run.stdout + run.stderr for run in runs)
-    said += "".join(path.read_bytes().decode(errors="replace") for path in pgkeeper.logs.rglob("*") if path.is_file())
-    said += "".join(path.read_bytes().decode(errors="replace") for path in pgkeeper.state.rglob("*") if path.is_file())
+    said += "".join(path.read_text() for path in pgkeeper.logs.rglob("*") if path.is_file())
+    said += "".join(path.read_text(errors="replace") for path in pgkeeper.state.rglob("*") if path.is_file())
     assert SECRET not in said
 
 

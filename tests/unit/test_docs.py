@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from pgkeeper.host.jobs import Job
 from pgkeeper.model.errors import ErrorInfo
+from pgkeeper.model.job import Job, JobEvent
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.operations.backup import BackupReport
 from pgkeeper.operations.delete import DeleteReport
@@ -19,8 +19,11 @@ from pgkeeper.operations.doctor import DoctorReport
 from pgkeeper.operations.expire import ExpireReport
 from pgkeeper.operations.listing import BackupSummary
 from pgkeeper.operations.notify_test import NotifyReport
+from pgkeeper.operations.pin import PinReport
+from pgkeeper.operations.rebuild_catalog import RebuildReport
 from pgkeeper.operations.restore import RestoreReport
 from pgkeeper.operations.stats import StatsReport
+from pgkeeper.operations.status import StatusReport
 from pgkeeper.operations.verify import VerifyReport
 from pgkeeper.postgres import server
 from pgkeeper.settings import Settings, load_settings
@@ -33,11 +36,16 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "backup": BackupReport,
     "verify": VerifyReport,
     "restore": RestoreReport,
+    "pin": PinReport,
+    "unpin": PinReport,
     "delete": DeleteReport,
     "expire": ExpireReport,
+    "status": StatusReport,
     "stats": StatsReport,
     "doctor": DoctorReport,
     "notify-test": NotifyReport,
+    "catalog-rebuild": RebuildReport,
+    "job": Job,
 }
 
 
@@ -77,7 +85,9 @@ def test_every_setting_is_described_with_its_default() -> None:
             assert written == "`proofs` in `BACKUP_STATE_DIR`"
         elif name == "BACKUP_DATABASES":
             assert (written, default) == ("`all`", ())
-        elif default in ("", ()):
+        elif name == "BACKUP_CATALOG_URL":
+            assert (written, default.get_secret_value()) == ("`catalog.db` in `BACKUP_STATE_DIR`", "")
+        elif default in ("", (), None):
             assert written == "none"
         else:
             assert written == f"`{str(default).lower() if isinstance(default, bool) else default}`", name
@@ -116,11 +126,16 @@ def test_the_other_documents_look_as_their_samples() -> None:
     for backup in found["pgkeeper.list/1"]["backups"]:
         assert_shape(BackupSummary, backup)
     shown = found["pgkeeper.show/1"]
-    assert set(shown) == {"path", "manifest"}
+    assert set(shown) == {"path", "pinned", "manifest"}
     assert_shape(Manifest, shown["manifest"])
     assert set(found["pgkeeper.error/1"]) == {"error"}
     assert_shape(ErrorInfo, found["pgkeeper.error/1"]["error"])
-    assert_shape(Job, json.loads(marked("json.md", "job", "json")))
+    for job in found["pgkeeper.job-list/1"]["jobs"]:
+        assert_shape(Job, job)
+    log = found["pgkeeper.job-log/1"]
+    assert set(log) == {"job_id", "state", "events"}
+    for event in log["events"]:
+        assert_shape(JobEvent, event)
 
 
 def test_messages_that_are_explained_are_messages_that_exist() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgkeeper.model.errors import ConfigurationError
+from pgkeeper.model.retention import Policy
 from pgkeeper.settings import Settings, load_settings
 
 
@@ -67,6 +68,10 @@ def test_nothing_in_a_value_is_expanded(file: Path, value: str) -> None:
         ("BACKUP_STATE_DIR", "/var/backups/pgkeeper", "must not lie inside one another"),
         ("BACKUP_CONSOLE_URL", "admin.example.com", "http"),
         ("BACKUP_PROJECT_NAME", "", "BACKUP_PROJECT_NAME"),
+        ("BACKUP_RETENTION_PRESET", "7", "BACKUP_RETENTION_PRESET"),
+        ("BACKUP_RETENTION_PRESET", "custom", "does not say how many days"),
+        ("BACKUP_KEEP_WEEKLY", "-1", "BACKUP_KEEP_WEEKLY"),
+        ("BACKUP_KEEP_YEARLY", "many", "BACKUP_KEEP_YEARLY"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_the_setting(file: Path, name: str, value: str, message: str) -> None:
@@ -110,3 +115,26 @@ def test_a_misspelt_name_is_warned_about_with_the_nearest_one(file: Path) -> Non
     near, far = sorted(load(file, BACKUP_DIR="/srv/b").warnings)
     assert "did you mean BACKUP_LOCAL_RETENTION_DAYS?" in near
     assert "BACKUP_XYZZY is not a setting" in far
+
+
+@pytest.mark.parametrize(
+    ("variables", "days"),
+    [
+        ({}, 7),
+        ({"BACKUP_LOCAL_RETENTION_DAYS": "20"}, 20),
+        ({"BACKUP_RETENTION_PRESET": "7+30"}, 7),
+        ({"BACKUP_RETENTION_PRESET": "14+60"}, 14),
+        ({"BACKUP_RETENTION_PRESET": "30+90"}, 30),
+        ({"BACKUP_RETENTION_PRESET": "30+90", "BACKUP_LOCAL_RETENTION_DAYS": "30"}, 30),
+        ({"BACKUP_RETENTION_PRESET": "custom", "BACKUP_LOCAL_RETENTION_DAYS": "20"}, 20),
+    ],
+)
+def test_a_preset_says_the_days_and_so_may_the_days(file: Path, variables: dict[str, str], days: int) -> None:
+    settings = load(file, **variables, BACKUP_KEEP_WEEKLY="4", BACKUP_KEEP_YEARLY="2")
+    assert settings.retention == Policy(days, daily=0, weekly=4, monthly=0, yearly=2)
+
+
+def test_a_preset_beside_other_days_is_a_contradiction(file: Path) -> None:
+    with pytest.raises(ConfigurationError, match="30\\+90 means 30 days") as caught:
+        load(file, BACKUP_RETENTION_PRESET="30+90", BACKUP_LOCAL_RETENTION_DAYS="7")
+    assert caught.value.exit_status == 3

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pgkeeper import __version__
-from pgkeeper.cli import backup, delete, doctor, expire, listing, notify, restore, show, stats, verify
+from pgkeeper.cli import backup, catalog, delete, doctor, expire, job, listing, notify, pin, restore, show, stats, status, verify
 from pgkeeper.cli.door import print_document
 from pgkeeper.cli.say import complain, say
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
@@ -30,10 +30,15 @@ app.command("list")(listing.command)
 app.command("show")(show.command)
 app.command("verify")(verify.command)
 app.command("restore")(restore.command)
+app.command("pin")(pin.pin_command)
+app.command("unpin")(pin.unpin_command)
 app.command("delete")(delete.command)
 app.command("expire")(expire.command)
+app.command("status")(status.command)
 app.command("stats")(stats.command)
 app.command("doctor")(doctor.command)
+app.add_typer(job.app, name="job")
+app.add_typer(catalog.app, name="catalog")
 app.add_typer(notify.app, name="notify")
 
 
@@ -108,7 +113,7 @@ def _end_orderly_on_signals() -> list[str]:
         for other in numbers:
             signal.signal(other, signal.SIG_IGN)
         stops.append(signal.Signals(number).name)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"stopped by {stops[0]}")
 
     for number in numbers:
         signal.signal(number, stop)

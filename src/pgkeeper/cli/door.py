@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from pgkeeper.cli.progress import watcher
 from pgkeeper.cli.say import complain
-from pgkeeper.model.errors import ErrorInfo, PgkeeperError, UsageError
 from pgkeeper.model.progress import NullProgress, Progress
 from pgkeeper.settings import Settings
 
@@ -19,7 +18,7 @@ Report = TypeVar("Report", bound=BaseModel)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
 JobOption = Annotated[
     str | None,
-    typer.Option("--job", metavar="ID", help="Record progress and result as job ID, for whoever asks later.", show_default=False),
+    typer.Option("--job", metavar="ID", help="Name of the job as which this is recorded.", show_default=False),
 ]
 
 
@@ -57,6 +56,7 @@ class Door:
 
 def open_door(*, json: bool = False, quiet: bool = False) -> Door:
     """Open the door. Raises ConfigurationError (exit status 3)."""
+    from pgkeeper.catalog.catalog import shared_catalog
     from pgkeeper.host.logs import configure_logs
     from pgkeeper.host.user import become_service_user
     from pgkeeper.settings import load_settings
@@ -64,6 +64,7 @@ def open_door(*, json: bool = False, quiet: bool = False) -> Door:
     become_service_user()
     settings = load_settings()
     door = Door(settings, json, quiet)
+    shared_catalog(settings.state_dir, settings.catalog_url.get_secret_value()).tell = door.warn
     problem = configure_logs(settings.log_dir)
     for warning in (*settings.warnings, *([problem] if problem else [])):
         door.warn(warning)
@@ -71,35 +72,15 @@ def open_door(*, json: bool = False, quiet: bool = False) -> Door:
 
 
 def work(door: Door, verb: str, job: str | None, shape: type[Report], operation: Callable[[Progress], Report]) -> Report:
-    """Run a long operation with its progress shown, and recorded when it is a job.
+    """Run a long operation with its progress shown, and recorded as a job.
 
     A job that was done before is not done again: its report (a `shape`) is returned. Raises whatever the operation raises; the job then
     holds the error.
     """
-    from pgkeeper.host.jobs import read_job, running_job
+    from pgkeeper.operations.jobs import as_job
 
     with door.progress() as progress:
-        if job is None:
-            return operation(progress)
-        before = read_job(door.settings.state_dir, job)
-        if before is not None and before.operation != verb:
-            raise UsageError(f"job {job} was another one", f"a {before.operation}", "choose another id")
-        if before is not None and before.state == "done":
-            # A report of an older release may lack what this one's has; then the work is done again.
-            with suppress(ValidationError):
-                return shape.model_validate(before.result)
-        with running_job(door.settings.state_dir, job, verb, progress) as recorder:
-            try:
-                report = operation(recorder)
-            except PgkeeperError as error:
-                recorder.finish(None, error.info, failed=True)
-                raise
-            except BaseException as error:
-                recorder.finish(None, ErrorInfo(what=f"{verb} failed", why=str(error) or type(error).__name__), failed=True)
-                raise
-            failed = bool(getattr(report, "exit_status", 0))
-            recorder.finish(report.model_dump(mode="json"), None, failed=failed)
-            return report
+        return as_job(door.settings, verb, job, shape, progress, operation)
 
 
 def print_document(shape: str, report: BaseModel | dict[str, Any]) -> None:

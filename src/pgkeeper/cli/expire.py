@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgkeeper.cli.door import JsonOption, finish, open_door
+from pgkeeper.cli.door import JobOption, JsonOption, finish, open_door, work
+from pgkeeper.cli.options import WaitOption
 from pgkeeper.cli.say import complain, say
 from pgkeeper.cli.tables import print_table
 
@@ -14,13 +15,18 @@ if TYPE_CHECKING:
 
 def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed, and why the rest stays.")] = False,
+    wait: WaitOption = None,
+    job: JobOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove backups older than BACKUP_LOCAL_RETENTION_DAYS; never the newest ones, and only where backups still succeed."""
-    from pgkeeper.operations.expire import expire
+    """Remove backups whose time is over; never the newest ones, and only where backups still succeed."""
+    from pgkeeper.operations.expire import ExpireReport, expire
+    from pgkeeper.operations.places import STORE_WAIT
 
-    door = open_door(json=json)
-    report = expire(door.settings, dry_run=dry_run)
+    # It is over in a moment, so there is no progress to show.
+    door = open_door(json=json, quiet=True)
+    patience = STORE_WAIT if wait is None else wait
+    report = work(door, "expire", job, ExpireReport, lambda _progress: expire(door.settings, dry_run=dry_run, wait=patience))
     door.show("expire", report, lambda: _show(report))
     for problem in report.problems:
         complain(problem)
@@ -36,8 +42,10 @@ def _show(report: "ExpireReport") -> None:
     ]
     if rows:
         print_table(("BACKUP", "DECISION" if report.dry_run else "DONE", "BECAUSE"), rows)
+    if report.held_back:
+        say(f"Nothing is removed: {report.held_back}")
     for database in report.databases:
-        if database.refused:
+        if database.refused and not report.held_back:
             say(f"{database.database}: nothing is removed, since {database.refused}")
-    if not report.dry_run and not report.removed:
+    if not report.dry_run and not report.removed and not report.held_back:
         say("Nothing to remove.")

@@ -23,6 +23,9 @@ def command(database: DatabasesOption = None, json: JsonOption = False) -> None:
     backups = list_backups(door.settings, tuple(database or ()))
     document = {"backups": [backup.model_dump(mode="json") for backup in backups]}
     door.show("list", document, lambda: _show(backups, database or []))
+    for backup in backups:
+        if backup.pin_problem:
+            door.warn(backup.pin_problem)
 
 
 def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
@@ -37,7 +40,7 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
             format_duration((now - backup.created_at).total_seconds()) if backup.created_at <= now else "in the future",
             format_size(backup.size_bytes) if backup.size_bytes is not None else "?",
             str(backup.rows) if backup.rows is not None else "?",
-            "DAMAGED" if backup.problem else _checked(backup),
+            _checked(backup) + (", pinned" if backup.pinned else ""),
         )
         for backup in backups
     ]
@@ -45,5 +48,7 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
 
 
 def _checked(backup: "BackupSummary") -> str:
-    deepest = max(backup.verified, default="no", key=LEVELS.index)
-    return "proven" if deepest == "restore" else deepest
+    if backup.problem:
+        return "DAMAGED"
+    level = max(backup.verified, default=None, key=LEVELS.index)
+    return {None: "no", "restore": "proven"}.get(level, level or "")

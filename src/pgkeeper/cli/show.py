@@ -7,6 +7,7 @@ from pgkeeper.cli.options import BackupArgument, DatabaseOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import moment, print_facts, print_table
 from pgkeeper.model.durations import format_duration
+from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.sizes import format_size
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def command(backup: BackupArgument = "latest", database: DatabaseOption = None, 
 
     door = open_door(json=json)
     found, manifest = show_backup(door.settings, backup, database)
-    document = {"path": str(found.path), "manifest": manifest.public()}
+    document = {"path": str(found.path), "pinned": found.pinned(), "manifest": manifest.public()}
     door.show("show", document, lambda: _show(found, manifest))
 
 
@@ -36,6 +37,7 @@ def _show(found: "StoredBackup", manifest: "Manifest") -> None:
             ("made", f"{moment(manifest.started_at)}, in {format_duration((manifest.finished_at - manifest.started_at).total_seconds())}"),
             ("by", manifest.made_by),
             ("checked", checks or "not since it was made"),
+            ("pinned", _pinned(found)),
             ("cluster", f"{manifest.cluster.label}, PostgreSQL {manifest.cluster.server_version}, on {manifest.cluster.host}"),
             ("database", f"{database.name}, owner {database.owner}, {database.encoding}, {format_size(database.size_bytes)}"),
             ("size", f"{format_size(manifest.size_bytes)} in {len(manifest.files)} files"),
@@ -51,3 +53,13 @@ def _show(found: "StoredBackup", manifest: "Manifest") -> None:
         say()
         rows = [(table.label, str(table.rows), format_size(table.bytes)) for table in largest]
         print_table(("LARGEST TABLES", "ROWS", "DATA"), rows, right=("ROWS", "DATA"))
+
+
+def _pinned(found: "StoredBackup") -> str:
+    try:
+        pin = found.pin()
+    except IntegrityError as error:
+        return f"yes, though {error}"
+    if pin is None:
+        return "no"
+    return f"since {moment(pin.pinned_at)}" + (f": {pin.reason}" if pin.reason else "")

@@ -31,6 +31,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Se
         print(line.rstrip())
 
 
+def print_coloured(text: str, style: str) -> None:
+    """Print a line in rich's `style` on a terminal, and plainly elsewhere."""
+    console = Console(highlight=False)
+    with console.capture() as capture:
+        console.print(Text(plain(text), style=style), soft_wrap=True)
+    print(capture.get(), end="")
+
+
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     """Print names and values, a line each, values aligned."""
     pairs = list(facts)

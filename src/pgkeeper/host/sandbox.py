@@ -2,10 +2,11 @@
 
 Bubblewrap makes it, without any privilege: user, mount, process, network and IPC namespaces of their own, no new privileges, no
 capabilities. What is inside sees the system's programs read-only, its own writable directories, and nothing else: no sockets, keys,
-stores or processes of the host, no network but a loopback of its own. It can make no further user namespaces, the usual way to a kernel's
-weak spots. The kernel ends everything inside when our process dies.
+stores or processes of the host, no network but a loopback of its own. Where the host allows it, it can make no further user
+namespaces, the usual way to a kernel's weak spots. The kernel ends everything inside when our process dies.
 """
 
+import functools
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pgkeeper.model.errors import PgkeeperError, RefusedError
 # Users' names for peer authentication; how programs find their libraries; dictionaries that Debian keeps outside of /usr.
 _READABLE = ("/etc/passwd", "/etc/group", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/var/cache/postgresql/dicts")
 _TOPS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_NO_MORE_NAMESPACES = ("--unshare-user", "--disable-userns")
 _TRY_SECONDS = 20
 
 
@@ -93,6 +95,16 @@ class _ShutIn(Child):
             return []
 
 
+@functools.cache
+def _may_forbid_namespaces() -> bool:
+    """Tell whether a sandbox can be kept from making user namespaces of its own: not where /proc/sys is read-only, as in containers."""
+    try:
+        run([_bubblewrap() or "bwrap", *_NO_MORE_NAMESPACES, "--ro-bind", "/", "/", "/usr/bin/true"], {}, timeout=_TRY_SECONDS)
+    except PgkeeperError:
+        return False
+    return True
+
+
 def _bubblewrap() -> str | None:
     return shutil.which("bwrap", path="/usr/bin:/usr/local/bin")
 
@@ -101,8 +113,7 @@ def _shut_in(writable: Mapping[str, Path]) -> list[str]:
     arguments = [
         _bubblewrap() or "bwrap",
         "--unshare-all",
-        "--unshare-user",
-        "--disable-userns",
+        *(_NO_MORE_NAMESPACES if _may_forbid_namespaces() else ()),
         "--die-with-parent",
         "--new-session",
         "--hostname",

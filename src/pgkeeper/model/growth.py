@@ -1,7 +1,7 @@
 """How fast a database grows, from its sizes at some moments."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 _SHORTEST = timedelta(hours=12)
 
@@ -16,3 +16,9 @@ def growth_per_day(sizes: Sequence[tuple[datetime, int]], since: datetime) -> fl
         return None
     days = (within[-1][0] - within[0][0]) / timedelta(days=1)
     return (within[-1][1] - within[0][1]) / days
+
+
+def newest_of_each_day(sizes: Sequence[tuple[datetime, int]], since: datetime) -> tuple[tuple[datetime, int], ...]:
+    """Return the measurements not before `since`, of each day in UTC only the last, oldest first."""
+    days = {at.astimezone(UTC).date(): (at, size) for at, size in sorted(sizes) if at >= since}
+    return tuple(days[day] for day in sorted(days))

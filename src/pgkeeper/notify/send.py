@@ -7,8 +7,6 @@ import logging
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-import apprise
-
 from pgkeeper.notify.messages import Message
 
 _SILENT = logging.CRITICAL + 1
@@ -19,6 +17,8 @@ def send(message: Message, urls: Sequence[str]) -> list[str]:
 
     Apprise bounds each connection to a few seconds. What it logs is not passed on, since it may quote URLs.
     """
+    import apprise
+
     logging.getLogger("apprise").setLevel(_SILENT)
     problems = []
     for number, url in enumerate(urls, start=1):

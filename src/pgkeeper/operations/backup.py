@@ -12,6 +12,7 @@ from pgkeeper.operations.backup_database import back_up_database
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message, shared_status
+from pgkeeper.operations.size_history import remember_backup
 from pgkeeper.operations.tell_owner import tell_backup_failed
 from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
 from pgkeeper.postgres.server import require_superuser, told
@@ -130,7 +131,9 @@ def _one(cluster: ClusterIdentity, name: str, request: BackupRequest, settings: 
         )
     except Exception as error:  # noqa: BLE001 - one database never stops the others
         return _failed(name, error, time.monotonic() - began)
-    return _done(backup, manifest, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    remember_backup(settings, manifest.cluster.label, name, manifest.started_at, manifest.database.size_bytes)
+    return _done(backup, manifest, seconds)
 
 
 def _done(backup: StoredBackup | None, manifest: Manifest, seconds: float) -> BackupOutcome:

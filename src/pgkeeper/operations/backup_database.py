@@ -23,7 +23,7 @@ from pgkeeper.model.manifest import (
 )
 from pgkeeper.model.names import backup_id
 from pgkeeper.model.progress import Progress
-from pgkeeper.operations.places import local_store, server
+from pgkeeper.operations.places import STORE_WAIT, local_store, server, store_lock
 from pgkeeper.postgres.dump import Dumper, Snapshot
 from pgkeeper.postgres.facts import ClusterIdentity, read_cluster, read_database
 from pgkeeper.postgres.server import ChangedMeanwhileError, LockTimeoutError, told
@@ -59,7 +59,10 @@ def back_up_database(
     """
     with exclusive(settings.state_dir, f"dump {cluster.label} {database}", f"a backup of {database}", wait):
         store = local_store(settings)
-        store.claim(machine_id(settings.state_dir), cluster.label, cluster.system_identifier, adopt=adopt)
+        who = (machine_id(settings.state_dir), cluster.label, cluster.system_identifier)
+        if not store.claimed(*who):
+            with store_lock(settings, max(wait, STORE_WAIT)):
+                store.claim(*who, adopt=adopt)
         restless: frozenset[str] | None = None
         for attempt in range(1, _TRIES + 1):
             # A table that was truncated every single time is one that always is (staging, a queue): it must not cost all others theirs.

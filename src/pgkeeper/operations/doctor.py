@@ -11,8 +11,8 @@ from typing import Literal
 from pgkeeper.host.sandbox import require_sandbox
 from pgkeeper.model.errors import PgkeeperError, RefusedError
 from pgkeeper.model.sizes import format_size
-from pgkeeper.operations.listing import list_backups
-from pgkeeper.operations.places import server
+from pgkeeper.operations.listing import examine_backups
+from pgkeeper.operations.places import catalog, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
 from pgkeeper.postgres.loader import require_loader_login
@@ -44,7 +44,10 @@ class DoctorReport(Message):
 
 
 def doctor(settings: Settings) -> DoctorReport:
-    """Look at settings, places, programs, server and backups. Changes nothing but for a file written and removed in each place."""
+    """Look at settings, places, programs, server, backups and catalog.
+
+    Changes nothing but for a file written and removed in each place, and a catalog begun where there is none, or a damaged one.
+    """
     findings = [*_settings(settings), *_places(settings), _sandbox(settings)]
     try:
         with server(settings).connect_maintenance() as session, told("looking at the cluster"):
@@ -52,6 +55,7 @@ def doctor(settings: Settings) -> DoctorReport:
     except PgkeeperError as error:
         findings.append(_problem("server", error))
     findings.extend(_backups(settings))
+    findings.extend(_catalog(settings))
     return DoctorReport(findings=tuple(findings))
 
 
@@ -144,7 +148,7 @@ def _loader(session: Session, cluster: ClusterIdentity, settings: Settings) -> F
 
 def _backups(settings: Settings) -> Iterator[Finding]:
     try:
-        backups = list_backups(settings)
+        backups = examine_backups(settings)
     except PgkeeperError as error:
         yield _problem("backups", error)
         return
@@ -158,3 +162,27 @@ def _backups(settings: Settings) -> Iterator[Finding]:
             hint = "was the clock wrong? Then `pgkeeper delete` it"
             yield Finding(level="warning", subject="backups", text=f"{backup.backup_id} claims to be from the future", hint=hint)
     yield Finding(level="ok", subject="backups", text=f"{len(backups)}, the newest {backups[0].backup_id}")
+
+
+def _catalog(settings: Settings) -> Iterator[Finding]:
+    """Never a problem: backups do without it."""
+    from pgkeeper.catalog.health import look
+
+    try:
+        health = look(catalog(settings))
+    except PgkeeperError as error:
+        text = f"{error.what}: {error.why}; backups go on without it"
+        yield Finding(level="warning", subject="catalog", text=text, hint=error.hint)
+        return
+    yield Finding(level="ok", subject="catalog", text=f"{health.place}: {health.jobs} jobs, {health.sizes} sizes of databases")
+    if health.system_identifier and health.system_identifier == _system_identifier(settings):
+        hint = "give it another server in BACKUP_CATALOG_URL, or leave that out"
+        yield Finding(level="warning", subject="catalog", text="it lives in the cluster that it protects", hint=hint)
+
+
+def _system_identifier(settings: Settings) -> str | None:
+    try:
+        with server(settings).connect_maintenance() as session, told("looking at the cluster"):
+            return identify(session).system_identifier
+    except PgkeeperError:
+        return None

@@ -1,19 +1,20 @@
 """Remove backups whose time is over, never the last good ones."""
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from pgkeeper.host.jobs import forget_jobs
-from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import BusyError
-from pgkeeper.model.retention import Held, decide
-from pgkeeper.operations.places import local_store
+from pgkeeper.model.retention import Held, Policy, Verdict, decide
+from pgkeeper.operations.failures import as_error_info
+from pgkeeper.operations.jobs import forget_jobs
+from pgkeeper.operations.places import STORE_WAIT, local_store, store_lock
 from pgkeeper.operations.reports import Message
+from pgkeeper.operations.settling import look_at_clock, remember_look
 from pgkeeper.settings import Settings
+from pgkeeper.stores.local import LocalStore
 from pgkeeper.stores.stored_backup import StoredBackup
 
-_FRESH = timedelta(hours=28)
-"""The strategy calls a backup overdue after 28 hours; from then on nothing is removed."""
 _JOBS_KEPT = timedelta(days=30)
 
 
@@ -35,9 +36,13 @@ class DatabaseExpiry(Message):
 
 
 class ExpireReport(Message):
-    """What was removed, or with `dry_run` what would be; `problems` names what could not be."""
+    """What was removed, or with `dry_run` what would be; `problems` names what could not be.
+
+    `held_back` says why nothing of any database may be removed, and until when: the clock is in doubt, or nothing is known of the past.
+    """
 
     dry_run: bool
+    held_back: str
     removed: tuple[str, ...]
     databases: tuple[DatabaseExpiry, ...]
     problems: tuple[str, ...] = ()
@@ -48,44 +53,111 @@ class ExpireReport(Message):
         return int(bool(self.problems))
 
 
-def expire(settings: Settings, *, dry_run: bool = False) -> ExpireReport:
+def expire(settings: Settings, *, dry_run: bool = False, wait: timedelta = STORE_WAIT) -> ExpireReport:
     """Remove what retention lets go, database by database, and the records of jobs older than 30 days.
 
-    A backup that can't be removed is in the report, and costs the others nothing. Raises BusyError when another expiry runs.
+    A backup that can't be removed is in the report, and costs the others nothing. A dry run changes nothing at all. Raises BusyError when
+    somebody else changes the store for longer than `wait`.
     """
-    store = local_store(settings)
-    databases = []
-    removed: list[str] = []
-    problems: list[str] = []
-    with exclusive(settings.state_dir, f"expire {store.home.name}", "expiry"):
-        groups: dict[tuple[str, str], dict[str, StoredBackup]] = {}
-        for backup in store.backups():
-            groups.setdefault((backup.cluster, backup.database), {})[backup.backup_id] = backup
-        for (cluster, database), backups in sorted(groups.items()):
-            held = [Held(backup.backup_id, backup.created_at, backup.readable()) for backup in backups.values()]
-            verdict = decide(held, datetime.now(UTC), settings.local_retention_days, _FRESH)
-            used = set()
-            for backup_id in verdict.removed:
-                try:
-                    if not dry_run:
-                        store.delete(backups[backup_id])
-                        log.info("backup expired", backup_id=backup_id, days=settings.local_retention_days)
-                except BusyError:
-                    used.add(backup_id)
-                except OSError as error:
-                    problems.append(f"backup {backup_id} could not be removed: {error.strerror} ({error.filename})")
-                    log.error("backup not expired", backup_id=backup_id, error=str(error))
-                else:
-                    removed.append(backup_id)
-            if verdict.refused:
-                log.warning("expiry refused", database=database, reason=verdict.refused)
-            decisions = tuple(
-                ExpiryDecision(backup_id=d.backup_id, keep=True, reason="it is being read")
-                if d.backup_id in used
-                else ExpiryDecision(backup_id=d.backup_id, keep=d.keep, reason=d.reason)
-                for d in verdict.decisions
+    if dry_run:
+        now = datetime.now(UTC)
+        held_back = look_at_clock(settings, now).held_back(now)
+        return _report(list(decide_all(local_store(settings).backups(), now, settings.retention, held_back)), held_back, dry_run=True)
+    with store_lock(settings, wait):
+        # Not earlier: waiting may have taken long.
+        now = datetime.now(UTC)
+        held_back, unremembered = _look(settings, now)
+        store = local_store(settings)
+        store.sweep()
+        expiries = list(decide_all(store.backups(), now, settings.retention, held_back))
+        for expiry in expiries:
+            expiry.carry_out(store)
+        report = _report(expiries, held_back, dry_run=False)
+        if unremembered:
+            # A full disk is what expiry is there to cure, so it did its work first.
+            again = _look(settings, now)[1]
+            report = report.model_copy(update={"problems": (*report.problems, *([again] if again else []))})
+    forget_jobs(settings, now - _JOBS_KEPT)
+    return report
+
+
+def decide_all(backups: Iterable[StoredBackup], now: datetime, policy: Policy, held_back: str) -> Iterator["Expiry"]:
+    """Yield what retention says of each database's backups. Reads their manifests and proofs, changes nothing."""
+    groups: dict[tuple[str, str], list[StoredBackup]] = {}
+    for backup in backups:
+        groups.setdefault((backup.cluster, backup.database), []).append(backup)
+    for (cluster, database), group in sorted(groups.items()):
+        # Whoever does not hold the store lock may see one go while it looks.
+        held = [found for backup in group if (found := _held(backup)).readable or not backup.gone()]
+        yield Expiry(cluster, database, group, decide(held, now, policy, held_back))
+
+
+class Expiry:
+    """What retention says of one database's backups, and what became of it."""
+
+    def __init__(self, cluster: str, database: str, backups: Iterable[StoredBackup], verdict: Verdict) -> None:
+        self.cluster = cluster
+        self.database = database
+        self.verdict = verdict
+        self.removed = list(verdict.removed)
+        self.problems: list[str] = []
+        self._backups = {backup.backup_id: backup for backup in backups}
+        self._kept_after_all: dict[str, str] = {}
+
+    def carry_out(self, store: LocalStore) -> None:
+        """Remove what may go, the oldest first. What can't be removed is kept, and costs the others nothing."""
+        if self.verdict.refused:
+            log.warning("expiry refused", cluster=self.cluster, database=self.database, reason=self.verdict.refused)
+        for backup_id in self.verdict.removed:
+            try:
+                store.delete(self._backups[backup_id])
+            except BusyError:
+                self._keep(backup_id, "it is being read")
+            except Exception as error:  # noqa: BLE001 - one backup never stands in the way of the others
+                problem = str(as_error_info(error, f"removing backup {backup_id}"))
+                self._keep(backup_id, problem)
+                self.problems.append(problem)
+                log.error("backup not expired", backup_id=backup_id, error=problem)
+            else:
+                log.info("backup expired", backup_id=backup_id)
+
+    def report(self) -> DatabaseExpiry:
+        """Return it as part of a report."""
+        decisions = tuple(
+            ExpiryDecision(
+                backup_id=decision.backup_id,
+                keep=decision.keep or decision.backup_id in self._kept_after_all,
+                reason=self._kept_after_all.get(decision.backup_id, decision.reason),
             )
-            databases.append(DatabaseExpiry(cluster=cluster, database=database, refused=verdict.refused, decisions=decisions))
-    if not dry_run:
-        forget_jobs(settings.state_dir, datetime.now(UTC) - _JOBS_KEPT)
-    return ExpireReport(dry_run=dry_run, removed=tuple(removed), databases=tuple(databases), problems=tuple(problems))
+            for decision in self.verdict.decisions
+        )
+        return DatabaseExpiry(cluster=self.cluster, database=self.database, refused=self.verdict.refused, decisions=decisions)
+
+    def _keep(self, backup_id: str, reason: str) -> None:
+        self._kept_after_all[backup_id] = reason
+        self.removed.remove(backup_id)
+
+
+def _held(backup: StoredBackup) -> Held:
+    whole = backup.whole()
+    return Held(backup.backup_id, backup.created_at, whole, whole and "restore" in backup.proofs(), backup.pinned())
+
+
+def _look(settings: Settings, now: datetime) -> tuple[str, str]:
+    """Return why nothing may be removed, and why this look can't be remembered; both empty where all is well."""
+    try:
+        return remember_look(settings, now).held_back(now), ""
+    except OSError as error:
+        problem = f"expiry cannot remember that it looked: {error.strerror} ({settings.state_dir})"
+        log.error("expiry cannot remember", error=str(error))
+        return look_at_clock(settings, now).held_back(now), problem
+
+
+def _report(expiries: list[Expiry], held_back: str, *, dry_run: bool) -> ExpireReport:
+    return ExpireReport(
+        dry_run=dry_run,
+        held_back=held_back,
+        removed=tuple(backup_id for expiry in expiries for backup_id in expiry.removed),
+        databases=tuple(expiry.report() for expiry in expiries),
+        problems=tuple(problem for expiry in expiries for problem in expiry.problems),
+    )

@@ -1,8 +1,11 @@
 """From settings to the things operations work on, and from what a person writes to one backup."""
 
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 
+from pgkeeper.catalog.catalog import Catalog, shared_catalog
 from pgkeeper.host.identity import host_identity
+from pgkeeper.host.locks import exclusive
 from pgkeeper.host.seal import host_seal
 from pgkeeper.model.errors import UsageError
 from pgkeeper.postgres.server import Server
@@ -11,6 +14,8 @@ from pgkeeper.stores.local import LocalStore
 from pgkeeper.stores.stored_backup import StoredBackup
 
 LATEST = "latest"
+STORE_WAIT = timedelta(seconds=30)
+"""How long to wait for others who change the store, unless somebody asks for longer."""
 
 
 def local_store(settings: Settings) -> LocalStore:
@@ -18,9 +23,23 @@ def local_store(settings: Settings) -> LocalStore:
     return LocalStore(settings.dir, host_identity(settings.state_dir), host_seal(settings.state_dir))
 
 
+def store_lock(settings: Settings, wait: timedelta = STORE_WAIT) -> AbstractContextManager[None]:
+    """Return the lock of whoever changes what is in the local store: one at a time removes, pins, or claims the place.
+
+    Backups are published without it: their dump lock keeps them apart. Entering raises BusyError (exit status 5) after `wait`.
+    """
+    name = f"store {host_identity(settings.state_dir)}"
+    return exclusive(settings.state_dir, name, "other work that removes or pins backups", wait, "try again when it has ended")
+
+
 def server(settings: Settings) -> Server:
     """Return the server that settings name."""
     return Server(settings.libpq)
+
+
+def catalog(settings: Settings) -> Catalog:
+    """Return this process's catalog; it is opened when it is used."""
+    return shared_catalog(settings.state_dir, settings.catalog_url.get_secret_value())
 
 
 def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str], StoredBackup]:

@@ -4,15 +4,17 @@ import shutil
 from datetime import UTC, datetime, timedelta
 
 from pgkeeper.model.errors import PgkeeperError
-from pgkeeper.model.growth import growth_per_day
+from pgkeeper.model.growth import growth_per_day, newest_of_each_day
 from pgkeeper.operations.listing import BackupSummary, list_backups
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
+from pgkeeper.operations.size_history import remember_look, size_history
 from pgkeeper.postgres.facts import database_statistics, identify, list_databases
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
 
 _PERIODS = {"daily": 1, "weekly": 7, "monthly": 30}
+_SHOWN = timedelta(days=90)
 
 
 class LastBackup(Message):
@@ -25,10 +27,18 @@ class LastBackup(Message):
     seconds: float | None
 
 
-class DatabaseStats(Message):
-    """One database. `rows_estimate` is PostgreSQL's own estimate; `growth` bytes a period, as far as backups reach back.
+class MeasuredSize(Message):
+    """How large a database was."""
 
-    `problem` says why a database could not be measured; its numbers are then None.
+    at: datetime
+    bytes: int
+
+
+class DatabaseStats(Message):
+    """One database. `rows_estimate` is PostgreSQL's own estimate; `growth` bytes a period, as far as sizes are known.
+
+    `history` holds the sizes of the last 90 days, the last of each day, oldest first. `problem` says why a database could not be measured;
+    its numbers are then None.
     """
 
     database: str
@@ -36,6 +46,7 @@ class DatabaseStats(Message):
     tables: int | None
     rows_estimate: int | None
     growth: dict[str, int]
+    history: tuple[MeasuredSize, ...]
     backups: int
     last_backup: LastBackup | None
     problem: str = ""
@@ -70,9 +81,12 @@ def stats(settings: Settings) -> StatsReport:
         own = [backup for backup in backups if (backup.cluster, backup.database) == (cluster.label, name)]
         try:
             with reached.connect(name) as session, told(f"measuring {name}"):
-                measured.append(_database(name, database_statistics(session), own))
+                numbers, problem = database_statistics(session), ""
         except PgkeeperError as error:
-            measured.append(_database(name, None, own).model_copy(update={"problem": str(error)}))
+            numbers, problem = None, str(error)
+        remembered = size_history(settings, cluster.label, name)
+        measured.append(_database(name, numbers, own, remembered).model_copy(update={"problem": problem}))
+    remember_look(settings, cluster.label, [(one.database, one.size_bytes) for one in measured if one.size_bytes is not None])
     usage = shutil.disk_usage(settings.dir if settings.dir.exists() else "/")
     return StatsReport(
         cluster=cluster.label,
@@ -84,13 +98,19 @@ def stats(settings: Settings) -> StatsReport:
     )
 
 
-def _database(name: str, numbers: tuple[int, int, int] | None, backups: list[BackupSummary]) -> DatabaseStats:
+def _database(
+    name: str, numbers: tuple[int, int, int] | None, backups: list[BackupSummary], remembered: tuple[tuple[datetime, int], ...]
+) -> DatabaseStats:
     now = datetime.now(UTC)
-    sizes = [(backup.created_at, backup.database_bytes) for backup in backups if backup.database_bytes is not None]
     size, tables, rows = numbers or (None, None, None)
+    # Manifests as well: the catalog may be new, or not there.
+    known = dict(remembered) | {backup.created_at: backup.database_bytes for backup in backups if backup.database_bytes is not None}
+    if size is not None:
+        known[now] = size
+    sizes = sorted((at, size) for at, size in known.items() if at <= now)
     growth = {}
     for period, days in _PERIODS.items():
-        rate = growth_per_day([*sizes, *([(now, size)] if size is not None else [])], since=now - timedelta(days=days))
+        rate = growth_per_day(sizes, since=now - timedelta(days=days))
         if rate is not None:
             growth[period] = round(rate * days)
     last = None
@@ -105,5 +125,12 @@ def _database(name: str, numbers: tuple[int, int, int] | None, backups: list[Bac
             seconds=newest.seconds,
         )
     return DatabaseStats(
-        database=name, size_bytes=size, tables=tables, rows_estimate=rows, growth=growth, backups=len(backups), last_backup=last
+        database=name,
+        size_bytes=size,
+        tables=tables,
+        rows_estimate=rows,
+        growth=growth,
+        history=tuple(MeasuredSize(at=at, bytes=size) for at, size in newest_of_each_day(sizes, since=now - _SHOWN)),
+        backups=len(backups),
+        last_backup=last,
     )

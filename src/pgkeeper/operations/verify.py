@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -193,7 +193,7 @@ def _one(backup: StoredBackup, request: VerifyRequest, settings: Settings, progr
     except Exception as error:  # noqa: BLE001 - one backup's damage never hides another's
         info = as_error_info(error, f"check of {backup.backup_id}")
         if isinstance(error, IntegrityError):
-            backup.forget_proofs()
+            _remember_damage(backup, request.level, error)
         log.error("verify failed", backup_id=backup.backup_id, level=request.level, error=str(info))
         return outcome.model_copy(update={"status": "failed", "problems": problems, "error": info, "seconds": time.monotonic() - began})
     log.info("verify done", backup_id=backup.backup_id, level=request.level)
@@ -206,6 +206,12 @@ def _one(backup: StoredBackup, request: VerifyRequest, settings: Settings, progr
             **(vars(evidence) if evidence else {}),
         }
     )
+
+
+def _remember_damage(backup: StoredBackup, level: Level, error: IntegrityError) -> None:
+    """From now on the backup counts for nothing. Where that can't be written down, the log and the report still say it."""
+    with suppress(OSError, IntegrityError):
+        backup.keep_damage(level, str(error), datetime.now(UTC))
 
 
 def _content_problems(backup: StoredBackup, manifest: Manifest, progress: Progress) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import os
 import select
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from subprocess import PIPE
@@ -17,6 +18,8 @@ from pgkeeper.postgres.server import ChangedMeanwhileError, LockTimeoutError, Se
 
 CHUNK = 1 << 20
 _IDLE_SECONDS = 0.25
+_SILENT_SECONDS = 0.05
+_GATHER_SECONDS = 0.001
 _F_SETPIPE_SZ = 1031
 # The server's words (in English, since its programs run with LC_ALL=C.UTF-8) when DDL came between a snapshot and its use.
 _CHANGED = ("does not exist", "could not open relation", "cache lookup failed", "was concurrently")
@@ -99,13 +102,13 @@ class Dumper:
         with Child(arguments, self.server.environment(self.major), stdout=PIPE) as child:
             blockers = _BlockerWatch(self)
             pipe = child.stdout.fileno()
-            _widen(pipe)
+            widened = _widen(pipe)
             try:
                 while True:
                     if not select.select([pipe], [], [], _IDLE_SECONDS)[0]:
                         blockers.look()
                         continue
-                    chunk = _fill(pipe)
+                    chunk = _fill(pipe, gather=widened)
                     if not chunk:
                         break
                     yield chunk
@@ -162,20 +165,29 @@ class _BlockerWatch:
             self._session = None
 
 
-def _widen(pipe: int) -> None:
-    """Let the pipe hold 1 MiB: fewer switches between pg_dump and us. Not allowed everywhere, and never needed."""
-    import contextlib
+def _widen(pipe: int) -> bool:
+    """Let the pipe hold 1 MiB: fewer switches between pg_dump and us. Tells whether it does: that is not allowed everywhere."""
     import fcntl
 
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(pipe, _F_SETPIPE_SZ, CHUNK)
+    try:
+        return fcntl.fcntl(pipe, _F_SETPIPE_SZ, CHUNK) >= CHUNK
+    except OSError:
+        return False
 
 
-def _fill(pipe: int) -> bytes:
-    """Read until a whole chunk is there, the pipe is silent, or the program has ended."""
+def _fill(pipe: int, *, gather: bool) -> bytes:
+    """Read until a whole chunk is there, the pipe is silent, or the program has ended.
+
+    `gather` lets more come together before each read: pg_dump writes a few kilobytes at a time, and being woken for each costs both sides
+    more than their work. Not with a small pipe, which would be full meanwhile.
+    """
     parts = [os.read(pipe, CHUNK)]
     size = len(parts[0])
-    while parts[-1] and size < CHUNK and select.select([pipe], [], [], 0.05)[0]:
+    while parts[-1] and size < CHUNK:
+        if gather:
+            time.sleep(_GATHER_SECONDS)
+        if not select.select([pipe], [], [], _SILENT_SECONDS)[0]:
+            break
         parts.append(os.read(pipe, CHUNK - size))
         size += len(parts[-1])
     return parts[0] if len(parts) == 1 else b"".join(parts)

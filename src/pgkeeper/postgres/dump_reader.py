@@ -40,9 +40,10 @@ class CopyStart:
 
 @dataclass(frozen=True, slots=True)
 class CopyData:
-    """A piece of COPY data; rows may be cut anywhere."""
+    """A piece of COPY data; rows may be cut anywhere. `rows` is how many of them end in it."""
 
     data: bytes | memoryview
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ def split_qualified(name: bytes, encoding: str) -> tuple[str, str]:
         for found in _PART.finditer(name)
     ]
     return ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+
+
+def _data(text: bytes, start: int, stop: int) -> CopyData:
+    # Counted here, where it needs no copy of the data.
+    return CopyData(memoryview(text)[start:stop], text.count(b"\n", start, stop))
 
 
 class DumpReader:
@@ -89,13 +95,13 @@ class DumpReader:
                     # The last three bytes may be the beginning of the terminator.
                     position = max(position, len(text) - len(_TERMINATOR) + 1)
                     if position > start:
-                        yield CopyData(memoryview(text)[start:position])
+                        yield _data(text, start, position)
                         self._line_end_pending = False
                     elif self._line_end_pending:
                         position = start - 1
                     break
                 if stop + 1 > start:
-                    yield CopyData(memoryview(text)[start : stop + 1])
+                    yield _data(text, start, stop + 1)
                 yield CopyEnd()
                 self._in_copy = False
                 position = stop + len(_TERMINATOR)

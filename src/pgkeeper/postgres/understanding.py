@@ -160,7 +160,7 @@ class DumpUnderstanding:
         if isinstance(event, CopyData):
             self._digest.update(event.data)
             self._bytes += len(event.data)
-            self._rows += bytes(event.data).count(b"\n")
+            self._rows += event.rows
         elif isinstance(event, CopyStart):
             self._names = (event.schema_name, event.table)
             self.current_table = f"{event.schema_name}.{event.table}"

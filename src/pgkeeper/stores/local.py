@@ -1,7 +1,7 @@
 """A directory as a store: `<store>/<host identity>/<cluster>/<database>/<backup id>/`.
 
-A backup is built in a hidden sibling directory and published by one rename, so what is listed is whole. Deletion takes the manifest first:
-no manifest, no backup.
+A backup is built in a hidden sibling directory and published by one rename, so what is listed is whole. Deletion takes the name first, by
+one rename into hiding, so what a crash leaves of it is never listed, and is found again to be removed.
 """
 
 import errno
@@ -65,10 +65,19 @@ class LocalStore:
             raise UsageError(f"several clusters have a backup {backup_id}", ", ".join(backup.cluster for backup in found))
         return found[0]
 
+    def claimed(self, machine: str, cluster: str, system_identifier: str) -> bool:
+        """Tell whether `claim` would have nothing to write."""
+        try:
+            owner = json.loads((self.home / _OWNER).read_bytes())
+            return bool(owner["machine"] == machine and owner["clusters"].get(cluster) == system_identifier)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+
     def claim(self, machine: str, cluster: str, system_identifier: str, *, adopt: bool) -> None:
         """Make sure this place is ours to write: the same machine, and per cluster label the same system identifier.
 
-        The first claim writes the owner object. Raises RefusedError (exit status 6) when it names somebody else, unless `adopt`.
+        The first claim writes the owner object; whoever calls holds the store lock. Raises RefusedError (exit status 6) when it names
+        somebody else, unless `adopt`.
         """
         path = self.home / _OWNER
         self._make(self.home)
@@ -101,7 +110,7 @@ class LocalStore:
         """
         parent = self.home / encode_segment(cluster) / encode_segment(database)
         self._make(parent)
-        _sweep(parent)
+        _sweep(parent, _BUILDING, _DELETING)
         place = parent / f"{_BUILDING}{backup_id}"
         place.mkdir(mode=0o700)
         try:
@@ -119,9 +128,9 @@ class LocalStore:
         return StoredBackup(manifest.backup_id, manifest.cluster.label, manifest.database.name, manifest.started_at, final, self._seal)
 
     def delete(self, backup: StoredBackup) -> None:
-        """Remove a backup: its manifest first, then its name, then its files.
+        """Remove a backup: its name first, then its files. Whoever calls holds the store lock.
 
-        Raises BusyError (exit status 5) while it is being read; then nothing was removed.
+        Raises BusyError (exit status 5) while it is being read; then nothing was removed. Raises OSError.
         """
         descriptor = os.open(backup.path / MANIFEST_FILE, os.O_RDONLY)
         try:
@@ -132,11 +141,17 @@ class LocalStore:
         finally:
             os.close(descriptor)
 
+    def sweep(self) -> None:
+        """Remove what deletions that were killed have left in hiding. Whoever calls holds the store lock."""
+        for cluster in _visible(self.home, links=True):
+            for database in _visible(cluster, links=True):
+                _sweep(database, _DELETING)
+
     def _remove(self, backup: StoredBackup) -> None:
-        (backup.path / MANIFEST_FILE).unlink(missing_ok=True)
-        fsync_directory(backup.path)
+        _sweep(backup.path.parent, _DELETING)
         doomed = backup.path.with_name(f"{_DELETING}{backup.backup_id}")
         backup.path.rename(doomed)
+        fsync_directory(doomed.parent)
         # A backup of the same database may be sweeping the same leftover.
         with suppress(FileNotFoundError):
             shutil.rmtree(doomed)
@@ -169,7 +184,7 @@ def _visible(path: Path, *, links: bool) -> list[Path]:
         return []
 
 
-def _sweep(parent: Path) -> None:
+def _sweep(parent: Path, *prefixes: str) -> None:
     for leftover in parent.iterdir():
-        if leftover.name.startswith((_BUILDING, _DELETING)):
+        if leftover.name.startswith(prefixes):
             shutil.rmtree(leftover, ignore_errors=True)

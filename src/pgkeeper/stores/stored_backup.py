@@ -1,4 +1,4 @@
-"""A published backup in a directory, and what was found out about it: its files, and beside them its proofs."""
+"""A published backup in a directory, and what was found out about it: its files, and beside them its proofs and its pin."""
 
 import fcntl
 import hashlib
@@ -12,11 +12,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pgkeeper.host.logs import log
+from pgkeeper.model.damage import LABEL as DAMAGE_LABEL
+from pgkeeper.model.damage import Damage
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest, parse_manifest
-from pgkeeper.model.proof import LABEL, LEVELS, Level, Proof
+from pgkeeper.model.pin import LABEL as PIN_LABEL
+from pgkeeper.model.pin import Pin
+from pgkeeper.model.proof import LABEL, LEVELS, Level, Proof, at_least
 from pgkeeper.model.seal import Seal
-from pgkeeper.stores.files import read_checked, read_gzip, replace_file
+from pgkeeper.stores.files import fsync_directory, read_checked, read_gzip, replace_file
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,63 @@ class StoredBackup:
             return False
         return True
 
+    def whole(self) -> bool:
+        """Tell whether the manifest can be read, every file it names is there with its size, and no check has found damage.
+
+        The files' content is not read.
+        """
+        try:
+            return not self.damage() and all((self.path / entry.name).stat().st_size == entry.size for entry in self.manifest().files)
+        except (OSError, IntegrityError):
+            return False
+
+    def gone(self) -> bool:
+        """Tell whether the backup was removed since it was listed."""
+        try:
+            os.lstat(self.path / MANIFEST_FILE)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def pinned(self) -> bool:
+        """Tell whether there is a pin, genuine or not; one that can't be looked for may be there."""
+        try:
+            os.lstat(self._pin_path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def pin(self) -> Pin | None:
+        """Return the pin, None when there is none. Raises IntegrityError for one that is damaged or not genuine; it counts all the same."""
+        what = f"the pin of backup {self.backup_id} is damaged or not genuine"
+        hint = "the backup is kept all the same; pin it again, or unpin it"
+        try:
+            pin = Pin.model_validate(self.seal.open(PIN_LABEL, self._pin_path.read_bytes()))
+        except FileNotFoundError:
+            if self.pinned():
+                raise IntegrityError(what, "it is a link to nowhere", hint) from None
+            return None
+        except OSError as error:
+            raise IntegrityError(what, error.strerror or "", hint) from error
+        except (ValidationError, IntegrityError) as error:
+            raise IntegrityError(what, error.why if isinstance(error, IntegrityError) else "it cannot be understood", hint) from error
+        if pin.backup_id != self.backup_id:
+            raise IntegrityError(what, f"it speaks of {pin.backup_id}", hint)
+        return pin
+
+    def keep_pin(self, pin: Pin) -> None:
+        """Write the pin; it takes the place of an older one. Raises OSError."""
+        replace_file(self._pin_path, self.seal.close(PIN_LABEL, pin.model_dump(mode="json")))
+
+    def forget_pin(self) -> None:
+        """Remove the pin. Raises OSError."""
+        self._pin_path.unlink(missing_ok=True)
+        fsync_directory(self.path)
+
     def proofs(self) -> dict[Level, Proof]:
         """Return the last proof of each level. One that is damaged, not genuine, or about another manifest does not count."""
         found = {}
@@ -79,13 +140,32 @@ class StoredBackup:
         return {level: proof.finished_at for level, proof in self.proofs().items()}
 
     def keep_proof(self, proof: Proof) -> None:
-        """Write a proof beside the backup; it takes the place of an older one of its level. Raises OSError."""
-        replace_file(self._proof_path(proof.level), self.seal.close(LABEL, proof.model_dump(mode="json")))
+        """Write a proof beside the backup; it takes the place of an older one of its level, and of damage that it disproves.
 
-    def forget_proofs(self) -> None:
-        """Remove all proofs, since a check found that the backup is not what its manifest says."""
-        for level in LEVELS:
-            self._proof_path(level).unlink(missing_ok=True)
+        Raises OSError.
+        """
+        replace_file(self._proof_path(proof.level), self.seal.close(LABEL, proof.model_dump(mode="json")))
+        damage = self.damage()
+        if damage is not None and proof.level in at_least(damage.level):
+            self._damage_path.unlink(missing_ok=True)
+
+    def damage(self) -> Damage | None:
+        """Return what a check found wrong with the backup, None when nothing is known, or what is there is not genuine."""
+        try:
+            damage = Damage.model_validate(self.seal.open(DAMAGE_LABEL, self._damage_path.read_bytes()))
+            return damage if (damage.backup_id, damage.manifest_sha256) == (self.backup_id, self.manifest_sha256()) else None
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError, IntegrityError) as error:
+            log.warning("a record of damage does not count", path=str(self._damage_path), error=str(error).splitlines()[0])
+            return None
+
+    def keep_damage(self, level: Level, found: str, at: datetime) -> None:
+        """Remember that a check found damage, and forget all proofs. Raises OSError, and IntegrityError when there is no manifest."""
+        for proven in LEVELS:
+            self._proof_path(proven).unlink(missing_ok=True)
+        damage = Damage(backup_id=self.backup_id, manifest_sha256=self.manifest_sha256(), level=level, found=found, found_at=at)
+        replace_file(self._damage_path, self.seal.close(DAMAGE_LABEL, damage.model_dump(mode="json")))
 
     def read(self, entry: FileEntry) -> Iterator[bytes]:
         """Yield a file's bytes, checked against `entry`."""
@@ -102,6 +182,14 @@ class StoredBackup:
             raise IntegrityError(f"backup {self.backup_id} is not there any more") from None
         except OSError as error:
             raise IntegrityError(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "") from error
+
+    @property
+    def _pin_path(self) -> Path:
+        return self.path / "pin.json"
+
+    @property
+    def _damage_path(self) -> Path:
+        return self.path / "damage.json"
 
     def _proof_path(self, level: Level) -> Path:
         return self.path / f"proof-{level}.json"

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from pgkeeper.host.locks import exclusive, lock_path
+from pgkeeper.host.locks import exclusive, is_held, lock_path
 from pgkeeper.model.errors import BusyError, OperationFailed
 
 HOLDER = """
@@ -74,3 +75,31 @@ def test_a_state_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "locks").write_bytes(b"")
     with pytest.raises(OperationFailed, match="cannot lock"), exclusive(tmp_path, "x", "y"):
         pass
+
+
+def test_a_lock_used_once_goes_with_its_holder_and_still_excludes(tmp_path: Path) -> None:
+    with exclusive(tmp_path, "job x", "job x", once=True):
+        assert is_held(tmp_path, "job x")
+        with pytest.raises(BusyError), exclusive(tmp_path, "job x", "job x", once=True):
+            pass
+        assert lock_path(tmp_path, "job x").exists(), "whoever was turned away removed nothing"
+    assert not lock_path(tmp_path, "job x").exists()
+    assert not is_held(tmp_path, "job x")
+
+
+def test_two_never_hold_a_name_whose_file_comes_and_goes(tmp_path: Path) -> None:
+    threads = [threading.Thread(target=take_turns, args=(tmp_path,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "count").read_text() == "40"
+
+
+def take_turns(state: Path) -> None:
+    """Count up, ten times, in a way that loses counts when two do it at once."""
+    for _ in range(10):
+        with exclusive(state, "x", "y", timedelta(minutes=1), once=True):
+            file = state / "count"
+            count = int(file.read_text()) if file.exists() else 0
+            file.write_text(str(count + 1))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -25,12 +30,16 @@ class FakeModule:
         self.check_mode = check_mode
         self.params = params
         self.result: dict[str, object] = {}
+        self.warnings: list[str] = []
 
     def exit_json(self, **result: object) -> NoReturn:
         self.result = result
         raise Ended
 
     fail_json = exit_json
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 @pytest.fixture
@@ -118,3 +127,73 @@ def test_a_child_that_dies_is_noticed(shared: ModuleType) -> None:
     with pytest.raises(Ended):
         shared.ask(module, lambda _settings: os._exit(9))
     assert "without an answer" in str(module.result["msg"])
+
+
+WORK = """
+import sys
+from pathlib import Path
+from pydantic import BaseModel
+from pgkeeper.model.progress import NullProgress
+from pgkeeper.operations.jobs import as_job
+from pgkeeper.settings import Settings
+
+class Report(BaseModel):
+    pass
+
+def work(progress):
+    progress.phase("dump of app")
+    sys.stdin.read()
+    return Report()
+
+as_job(Settings(state_dir=Path(sys.argv[1])), "backup", "j1", Report, NullProgress(), work)
+"""
+
+
+@contextmanager
+def starting(shared: ModuleType, monkeypatch: pytest.MonkeyPatch, *command: str) -> Iterator[None]:
+    """Let this be started as the detached job; it ends with the block."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(_job_id: str, _command: list[str], complaints: int) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stderr=complaints))
+        return started[0]
+
+    monkeypatch.setattr(shared, "_start", start)
+    try:
+        yield
+    finally:
+        for process in started:
+            process.communicate()
+
+
+def test_a_detached_job_is_followed_by_the_catalog(shared: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = FakeModule(job="j1")
+    with starting(shared, monkeypatch, sys.executable, "-c", WORK, str(tmp_path)):
+        first = shared.run_detached(module, ["backup"])
+        assert (first["changed"], first["job"]["state"]) == (True, "running")
+        assert shared.run_detached(module, ["backup"])["changed"] is False
+    again = shared.run_detached(module, ["backup"])
+    assert (again["changed"], again["job"]["state"]) == (False, "done")
+
+
+def test_detached_work_goes_on_unfollowed_without_a_catalog(shared: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "catalog.db").mkdir()
+    module = FakeModule(job="j1")
+    began = time.monotonic()
+    with starting(shared, monkeypatch, "cat"):
+        answer = shared.run_detached(module, ["backup"])
+    assert time.monotonic() - began < 20
+    assert answer["changed"] is True
+    assert "job" not in answer
+    assert "the work of j1 goes on, but it cannot be followed" in answer["msg"]
+    assert module.warnings == [answer["msg"]]
+
+
+def test_detached_work_that_cannot_start_says_why_also_without_a_catalog(
+    shared: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "catalog.db").mkdir()
+    module = FakeModule(job="j1")
+    with starting(shared, monkeypatch, "bash", "-c", "echo no such option >&2; exit 2"), pytest.raises(Ended):
+        shared.run_detached(module, ["backup"])
+    assert module.result == {"msg": "the job j1 did not start: no such option", "exit_status": 2}

@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from pgkeeper.model.growth import growth_per_day
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgkeeper.model.growth import growth_per_day, newest_of_each_day
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -16,3 +19,15 @@ def test_growth_is_bytes_a_day_over_the_period() -> None:
 def test_minutes_tell_nothing_about_growth() -> None:
     assert growth_per_day([(NOW - timedelta(minutes=5), 1), (NOW, 10**9)], NOW - timedelta(days=1)) is None
     assert growth_per_day([], NOW) is None
+
+
+@given(st.lists(st.tuples(st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2026, 1, 20)), st.integers(min_value=0))))  # noqa: DTZ001
+def test_of_each_day_the_newest_size_is_shown(naive: list[tuple[datetime, int]]) -> None:
+    sizes = [(at.replace(tzinfo=UTC), size) for at, size in naive]
+    since = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    shown = newest_of_each_day(sizes, since)
+    days = [at.date() for at, _ in shown]
+    assert days == sorted(set(days)) == sorted({at.date() for at, _ in sizes if at >= since})
+    for at, size in shown:
+        assert (at, size) in sizes
+        assert not any(other > at for other, _ in sizes if other.date() == at.date())

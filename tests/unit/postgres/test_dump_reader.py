@@ -23,6 +23,7 @@ def read(pieces: list[bytes]) -> tuple[list[bytes], list[tuple[bytes, bytes]], D
                 name, data = event.qualified, b""
             elif isinstance(event, CopyData):
                 data += bytes(event.data)
+                assert event.rows == bytes(event.data).count(b"\n")
             elif isinstance(event, CopyEnd):
                 tables.append((name, data))
     reader.finish()

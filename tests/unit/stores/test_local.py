@@ -7,6 +7,7 @@ import pytest
 
 from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed, RefusedError, UsageError
 from pgkeeper.model.manifest import MANIFEST_FILE, Manifest
+from pgkeeper.model.pin import Pin
 from pgkeeper.model.proof import Level, Proof
 from pgkeeper.model.seal import Seal
 from pgkeeper.stores.files import write_file
@@ -104,8 +105,31 @@ def test_successful_checks_are_remembered_until_one_fails(store: LocalStore) -> 
     for check in checks:
         backup.keep_proof(check)
     assert backup.verified() == {check.level: check.finished_at for check in checks}
-    backup.forget_proofs()
+    backup.keep_damage("contents", "a row is missing", AT)
     assert backup.verified() == {}
+
+
+def test_damage_that_was_found_counts_until_a_check_as_deep_succeeds(store: LocalStore) -> None:
+    backup = publish(store)
+    assert backup.whole()
+    backup.keep_damage("contents", "a row is missing", AT)
+    assert not backup.whole()
+    backup.keep_proof(proof(backup, "checksum"))
+    damage = backup.damage()
+    assert damage is not None
+    assert damage.found == "a row is missing"
+    backup.keep_proof(proof(backup, "contents"))
+    assert backup.damage() is None
+    assert backup.whole()
+
+
+def test_damage_that_somebody_made_up_does_not_count(store: LocalStore) -> None:
+    backup, other = publish(store), publish(store, AT + timedelta(days=1))
+    backup.keep_damage("contents", "a row is missing", AT)
+    content = (backup.path / "damage.json").read_bytes()
+    for forged in (content, content.replace(b"contents", b"checksum"), b"{}"):
+        (other.path / "damage.json").write_bytes(forged)
+        assert other.whole()
 
 
 def test_a_proof_counts_for_its_own_backup_and_manifest_alone(store: LocalStore) -> None:
@@ -181,3 +205,73 @@ def test_a_link_to_another_disk_is_followed(store: LocalStore, tmp_path: Path) -
     backup.path.parent.rename(moved)
     backup.path.parent.symlink_to(moved)
     assert [found.backup_id for found in store.backups()] == [backup.backup_id]
+
+
+def pin(backup: StoredBackup, reason: str = "before the migration") -> Pin:
+    return Pin(backup_id=backup.backup_id, reason=reason, pinned_at=AT)
+
+
+def test_a_pin_is_kept_until_it_is_taken_off(store: LocalStore) -> None:
+    backup = publish(store)
+    assert (backup.pinned(), backup.pin()) == (False, None)
+    backup.keep_pin(pin(backup))
+    assert (backup.pinned(), backup.pin()) == (True, pin(backup))
+    backup.forget_pin()
+    assert (backup.pinned(), backup.pin()) == (False, None)
+
+
+def test_a_pin_that_cannot_be_believed_counts_and_says_so(store: LocalStore) -> None:
+    backup, other = publish(store), publish(store, AT + timedelta(days=1))
+    path = backup.path / "pin.json"
+    backup.keep_pin(pin(other))
+    foreign = path.read_bytes()
+    backup.keep_pin(pin(backup))
+    whole = path.read_bytes()
+    for content in (foreign, whole.replace(b"migration", b"Migration"), whole[:-9], b"", b"[]"):
+        path.write_bytes(content)
+        assert backup.pinned()
+        with pytest.raises(IntegrityError, match="damaged or not genuine"):
+            backup.pin()
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert backup.pinned()
+    with pytest.raises(IntegrityError, match="link to nowhere"):
+        backup.pin()
+
+
+def test_a_backup_that_lacks_a_file_or_a_part_of_one_is_not_whole(store: LocalStore) -> None:
+    backup = publish(store)
+    assert backup.whole()
+    (entry, *_) = backup.manifest().files
+    file = backup.path / entry.name
+    content = file.read_bytes()
+    file.write_bytes(content + b"x")
+    assert not backup.whole()
+    file.write_bytes(content)
+    assert backup.whole()
+    file.unlink()
+    assert not backup.whole()
+    assert backup.readable()
+    assert not backup.gone()
+    store.delete(backup)
+    assert backup.gone()
+
+
+def test_what_a_killed_deletion_left_is_never_listed_and_is_removed(store: LocalStore) -> None:
+    backup, other = publish(store), publish(store, AT + timedelta(days=1))
+    hidden = backup.path.rename(backup.path.with_name(f".deleting-{backup.backup_id}"))
+    assert store.backups() == (other,)
+    store.sweep()
+    assert not hidden.exists()
+    assert store.backups() == (other,)
+
+
+def test_a_place_that_is_ours_already_needs_no_writing(store: LocalStore) -> None:
+    assert not store.claimed("machine1", CLUSTER, "1")
+    store.claim("machine1", CLUSTER, "1", adopt=False)
+    assert store.claimed("machine1", CLUSTER, "1")
+    for machine, cluster, system in (("machine2", CLUSTER, "1"), ("machine1", CLUSTER, "2"), ("machine1", "17-main", "1")):
+        assert not store.claimed(machine, cluster, system)
+    for content in (b"", b"[]", b"{}", b'{"machine": "machine1", "clusters": []}'):
+        (store.home / "owner.json").write_bytes(content)
+        assert not store.claimed("machine1", CLUSTER, "1")

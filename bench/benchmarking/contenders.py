@@ -1,0 +1,162 @@
+"""The steps that are measured: pgkeeper's, and those of the tools it is held against. All run as postgres, over the same socket."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import IO, Any
+
+from . import comparisons as names
+from .cluster import Cluster
+from .measure import Usage, measure
+from .results import Sample
+from .user import give_to_postgres
+from .workspace import Workspace
+
+_COPY = "benchmark_copy"
+
+
+class Pgkeeper:
+    """The program, with directories and settings of its own."""
+
+    def __init__(self, program: Path, cluster: Cluster, workspace: Workspace) -> None:
+        self.program = program
+        places = {f"BACKUP_{name.upper()}": workspace.directory(name) for name in ("dir", "state_dir", "log_dir")}
+        values = {"BACKUP_PROJECT_NAME": "Benchmark", **places}
+        settings = workspace.path / "pgkeeper.env"
+        settings.write_text("".join(f"{name}='{value}'\n" for name, value in values.items()), encoding="utf-8")
+        give_to_postgres(settings, 0o600)
+        home = workspace.directory("home")
+        self.environment = {
+            **cluster.environment,
+            "LANG": "C.UTF-8",
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "PGKEEPER_ENV_FILE": str(settings),
+            # An installed release is compiled; here that is done once, while warming up, and not into the checkout.
+            "PYTHONPYCACHEPREFIX": str(workspace.directory("compiled")),
+        }
+
+    def arguments(self, *words: str) -> list[str]:
+        """Return the command line of a call."""
+        return [str(self.program), *words]
+
+
+class Contenders:
+    """Each step is a method that prepares, measures, and clears up. What a step makes stays until it makes it again."""
+
+    def __init__(self, pgkeeper: Pgkeeper, cluster: Cluster, workspace: Workspace, database: str, sql_bytes: int) -> None:
+        self._pgkeeper = pgkeeper
+        self._cluster = cluster
+        self._place = workspace.directory("dumps")
+        self._database = database
+        self._sql_bytes = sql_bytes
+        self._backup_id = ""
+        self._backup: Path | None = None
+
+    def steps(self) -> dict[str, Callable[[], Sample]]:
+        """Return what is measured, by name."""
+        return {
+            names.BACKUP: self.backup,
+            names.DUMP: self._dump,
+            names.DUMP_GZIP: self._dump_gzip,
+            names.DUMP_DIRECTORY: self._dump_directory,
+            names.VERIFY: lambda: self._verify("contents"),
+            names.RESTORE: self._restore,
+            names.PSQL: self._psql,
+            names.PG_RESTORE: self._pg_restore,
+            names.PROVE: lambda: self._verify("restore"),
+        }
+
+    def backup(self, database: str = "") -> Sample:
+        """Back a database up; the backup before goes."""
+        usage, report = self._call("backup", "--database", database or self._database)
+        outcome = report["outcomes"][0]
+        self.forget_backup()
+        self._backup_id, self._backup = outcome["backup_id"], Path(outcome["path"])
+        return _sample(usage, outcome["size_bytes"], own=True)
+
+    def forget_backup(self) -> None:
+        """Remove the last backup."""
+        if self._backup is not None:
+            shutil.rmtree(self._backup)
+            self._backup = None
+
+    def version(self) -> float:
+        """Return how many seconds `pgkeeper --version` takes."""
+        return self._measure(self._pgkeeper.arguments("--version"), self._pgkeeper.environment).wall_seconds
+
+    def _verify(self, level: str) -> Sample:
+        usage, _report = self._call("verify", self._backup_id, "--level", level)
+        return _sample(usage, None, own=True)
+
+    def _restore(self) -> Sample:
+        usage, _report = self._call("restore", self._backup_id, "--to", _COPY)
+        return self._restored(usage, own=True)
+
+    def _dump(self) -> Sample:
+        return _sample(self._client("pg_dump", "-d", self._database), self._sql_bytes)
+
+    def _dump_gzip(self) -> Sample:
+        target = self._gone("dump.sql.gz")
+        usage = self._shell('pg_dump -d "$1" | gzip >"$2"', self._database, target)
+        return _sample(usage, target.stat().st_size)
+
+    def _dump_directory(self) -> Sample:
+        target = self._gone("dump")
+        usage = self._client("pg_dump", "--format=directory", "--jobs=2", f"--file={target}", "-d", self._database)
+        return _sample(usage, sum(path.stat().st_size for path in target.iterdir()))
+
+    def _psql(self) -> Sample:
+        self._cluster.create_database(_COPY)
+        return self._restored(self._shell('zcat "$2" | psql -X -q -v ON_ERROR_STOP=1 -d "$1"', _COPY, self._place / "dump.sql.gz"))
+
+    def _pg_restore(self) -> Sample:
+        self._cluster.create_database(_COPY)
+        return self._restored(self._client("pg_restore", "--exit-on-error", "--jobs=2", "-d", _COPY, str(self._place / "dump")))
+
+    def _restored(self, usage: Usage, *, own: bool = False) -> Sample:
+        size = int(self._cluster.query(f"SELECT pg_database_size('{_COPY}')"))
+        self._cluster.drop_database(_COPY)
+        return _sample(usage, size, own=own)
+
+    def _gone(self, name: str) -> Path:
+        """Return a place for a dump, without the one that was there."""
+        path = self._place / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        return path
+
+    def _client(self, program: str, *options: str) -> Usage:
+        return self._measure([str(self._cluster.binaries / program), *options], self._cluster.environment)
+
+    def _shell(self, pipeline: str, *values: object) -> Usage:
+        arguments = ["bash", "-c", f"set -o pipefail; {pipeline}", "bash", *map(str, values)]
+        return self._measure(arguments, self._cluster.environment)
+
+    def _call(self, *words: str) -> tuple[Usage, Any]:
+        """Measure a call of pgkeeper; returns the report it prints as well."""
+        with tempfile.TemporaryFile() as output:
+            usage = self._measure(self._pgkeeper.arguments(*words, "--json"), self._pgkeeper.environment, output)
+            output.seek(0)
+            return usage, json.load(output)
+
+    def _measure(self, arguments: Sequence[str], environment: dict[str, str], output: int | IO[bytes] = DEVNULL) -> Usage:
+        self._cluster.settle()
+        with tempfile.TemporaryFile() as errors:
+            return measure(arguments, environment, output, errors)
+
+
+def _sample(usage: Usage, produced: int | None, *, own: bool = False) -> Sample:
+    return Sample(
+        wall_seconds=round(usage.wall_seconds, 4),
+        cpu_seconds=round(usage.cpu_seconds, 4),
+        peak_bytes=usage.peak_bytes,
+        own_peak_bytes=usage.own_peak_bytes if own else None,
+        produced_bytes=produced,
+    )

@@ -1,0 +1,209 @@
+"""The command line, and the order of everything."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .cluster import Cluster
+from .comparisons import STEPS, ratios, targets
+from .contenders import Contenders, Pgkeeper
+from .errors import BenchmarkError
+from .machine import machine_facts
+from .measure import adopt_orphans
+from .report import render
+from .results import MemoryAtSize, Results, Sample, Step, rotated, spread
+from .user import require_user
+from .workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+_DATABASE = "analytic_bot"
+_VERSION_CALLS = 20
+_SMALLEST_BYTES = 38e6
+_SIZE = re.compile(r"\d+(\.\d+)?[MG]", re.IGNORECASE)
+_DESCRIPTION = """Measures pgkeeper beside pg_dump, gzip, psql and pg_restore, on demo data and a PostgreSQL of its own on a private port,
+which is removed at the end. Run it as root or as postgres on a machine that has nothing else to do; docs/benchmarks.md says more."""
+
+
+class _Stopped(Exception):
+    """A signal asked for an end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark and return the exit status."""
+    options = _parser().parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        results = _benchmark(options)
+        report = render(results)
+        if options.json:
+            options.json.write_text(json.dumps(results.document(), indent=2) + "\n", encoding="utf-8")
+        if options.markdown:
+            options.markdown.write_text(report, encoding="utf-8")
+        else:
+            print(report, end="")
+    except _Stopped as stopped:
+        _say(f"ended by {signal.Signals(stopped.number).name}; everything is removed")
+        return 128 + stopped.number
+    except (BenchmarkError, OSError) as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench/benchmark", description=_DESCRIPTION)
+    parser.add_argument(
+        "--size", type=_size, default="1G", help="size of the demo database, such as 200M or 1.6G; 38M is the smallest [%(default)s]"
+    )
+    parser.add_argument("--seed", default="1", help="the same seed and size give the same rows everywhere [%(default)s]")
+    parser.add_argument("--repeat", type=_at_least_one, default=3, metavar="N", help="rounds after the one that warms up [%(default)s]")
+    parser.add_argument(
+        "--memory-sizes", type=_sizes, default=[], metavar="SIZES", help="then back up databases of these sizes too, 100M,1G,4G say"
+    )
+    parser.add_argument("--program", type=Path, default=ROOT / ".venv/bin/pgkeeper", help="the pgkeeper to measure [this checkout's]")
+    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="where to work, on the disk to measure [%(default)s]")  # noqa: S108
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there instead of to stdout")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    return parser
+
+
+def _size(text: str) -> str:
+    """Return a size as it is. Raises argparse's error for one that bench/demo_database would not take."""
+    if _SIZE.fullmatch(text) is None or _bytes(text) < _SMALLEST_BYTES:
+        raise argparse.ArgumentTypeError(f"{text} is not a size of at least 38M; write 200M or 1.6G")
+    return text
+
+
+def _bytes(size: str) -> float:
+    return float(size[:-1]) * {"M": 1e6, "G": 1e9}[size[-1].upper()]
+
+
+def _sizes(text: str) -> list[str]:
+    return [_size(part) for part in text.split(",")]
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 1")
+    return int(text)
+
+
+def _stop(number: int, _frame: object) -> None:
+    # Clearing up is not to be interrupted.
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise _Stopped(number)
+
+
+def _benchmark(options: argparse.Namespace) -> Results:
+    require_user()
+    program = options.program.absolute()
+    if not program.exists():
+        raise BenchmarkError(f"{program} is not there; scripts/test --fast prepares this checkout's")
+    _require_space(options.directory, max(map(_bytes, [options.size, *options.memory_sizes])))
+    adopt_orphans()
+    machine = machine_facts()
+    with Workspace(options.directory.absolute()) as workspace, Cluster(workspace) as cluster:
+        pgkeeper = Pgkeeper(program, cluster, workspace)
+        said = cluster.run(pgkeeper.arguments("--version"), extra=pgkeeper.environment).strip()
+        machine |= {"postgresql": cluster.query("SHOW server_version"), "python": _python(program), "pgkeeper": said}
+        _say(f"making a demo database of {options.size}")
+        _make_database(cluster, _DATABASE, options.size, options.seed)
+        database_bytes, sql_bytes = _database_bytes(cluster, _DATABASE), _sql_bytes(cluster, _DATABASE)
+        contenders = Contenders(pgkeeper, cluster, workspace, _DATABASE, sql_bytes)
+        steps = _rounds(contenders, options.repeat)
+        version = spread([contenders.version() for _ in range(_VERSION_CALLS)])
+        cluster.drop_database(_DATABASE)
+        memory = tuple(_memory(contenders, cluster, size, options.seed) for size in options.memory_sizes)
+    found = ratios(steps)
+    return Results(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=machine,
+        data={
+            "size": options.size,
+            "seed": options.seed,
+            "rounds": options.repeat,
+            "database_bytes": database_bytes,
+            "sql_bytes": sql_bytes,
+        },
+        steps=steps,
+        ratios=found,
+        version_seconds=version,
+        memory=memory,
+        targets=targets(steps, found, memory, version),
+    )
+
+
+def _rounds(contenders: Contenders, repeat: int) -> tuple[Step, ...]:
+    """Take every step once to warm up, then `repeat` times in rotated order."""
+    work = contenders.steps()
+    samples: dict[str, list[Sample]] = {name: [] for name in STEPS}
+    for number in range(repeat + 1):
+        for name in rotated(STEPS, number):
+            sample = work[name]()
+            _say(f"{f'round {number} of {repeat}' if number else 'warming up'}: {name}: {sample.wall_seconds:.1f} s")
+            if number:
+                samples[name].append(sample)
+    return tuple(Step(name, tuple(found)) for name, found in samples.items())
+
+
+def _memory(contenders: Contenders, cluster: Cluster, size: str, seed: str) -> MemoryAtSize:
+    name = "memory"
+    _say(f"making a demo database of {size}")
+    _make_database(cluster, name, size, seed)
+    found = MemoryAtSize(size, _database_bytes(cluster, name), contenders.backup(name))
+    _say(f"backup of {size}: {found.sample.wall_seconds:.1f} s")
+    contenders.forget_backup()
+    cluster.drop_database(name)
+    return found
+
+
+def _make_database(cluster: Cluster, name: str, size: str, seed: str) -> None:
+    """Make a demo database. It must be told the port, and finds the socket in the environment."""
+    command = [str(ROOT / "bench/demo_database"), "--port", str(cluster.port), "--database", name, "--size", size, "--seed", seed]
+    done = subprocess.run(command, env=cluster.environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise BenchmarkError("the demo database could not be made; see the line above")
+
+
+def _database_bytes(cluster: Cluster, name: str) -> int:
+    return int(cluster.query(f"SELECT pg_database_size('{name}')"))
+
+
+def _sql_bytes(cluster: Cluster, name: str) -> int:
+    """Return the size of the database's plain dump."""
+    return int(cluster.run(["bash", "-c", 'set -o pipefail; pg_dump -d "$1" | wc --bytes', "bash", name]))
+
+
+def _python(program: Path) -> str:
+    """Return the version of the Python that runs pgkeeper: the one beside it."""
+    beside = program.resolve().parent / "python"
+    said = subprocess.run([beside, "--version"], capture_output=True, text=True, check=False) if beside.exists() else None
+    return said.stdout.strip().removeprefix("Python ") if said else "unknown"
+
+
+def _require_space(directory: Path, database_bytes: float) -> None:
+    """Raise BenchmarkError unless there is room for the database, a copy of it, a proof, WAL, and what dumps take."""
+    free, needed = shutil.disk_usage(directory).free, 4 * database_bytes + 3e9
+    if free < needed:
+        raise BenchmarkError(
+            f"{directory} has {free / 1e9:.1f} GB free, and {needed / 1e9:.1f} GB may be needed; choose another with --directory"
+        )
+
+
+def _say(text: str) -> None:
+    print(f"bench/benchmark: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,145 @@
+"""What came out of a benchmark, and what can be computed from it. Touches nothing."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+SCHEMA = "pgkeeper.benchmark/1"
+
+Quantity = Literal["wall_seconds", "cpu_seconds", "peak_bytes", "own_peak_bytes", "produced_bytes"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measured run of one step: seconds, bytes.
+
+    `peak_bytes` is the memory of the command and all its descendants, `own_peak_bytes` that of pgkeeper's own process, None for others.
+    `produced_bytes` is None where nothing is produced.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    own_peak_bytes: int | None
+    produced_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle of several values, and how far they lie apart."""
+
+    median: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's samples, a round each in the order of rounds."""
+
+    name: str
+    rounds: tuple[Sample, ...]
+
+    def spread(self, quantity: Quantity) -> Spread | None:
+        """Return how a quantity spreads over the rounds; None when it is not measured for this step."""
+        values = self.values(quantity)
+        return spread(values) if values else None
+
+    def values(self, quantity: Quantity) -> list[float]:
+        """Return a quantity's value of each round; none when it is not measured for this step."""
+        found = [getattr(sample, quantity) for sample in self.rounds]
+        return [] if None in found else found
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One step divided by another. The ratio is taken within each round, then the middle of the rounds' ratios."""
+
+    name: str
+    against: str
+    quantity: Quantity
+    value: Spread
+
+
+@dataclass(frozen=True)
+class MemoryAtSize:
+    """What a backup of a database of one size took."""
+
+    size: str
+    database_bytes: int
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class Target:
+    """A promise about a measured number: at most `limit`."""
+
+    what: str
+    limit: float
+    measured: float
+    unit: Literal["times", "bytes", "seconds"]
+
+    @property
+    def met(self) -> bool:
+        """Whether the measured number keeps the promise."""
+        return self.measured <= self.limit
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything one run found."""
+
+    made_at: str
+    machine: Mapping[str, str | int | float]
+    data: Mapping[str, str | int]
+    steps: tuple[Step, ...]
+    ratios: tuple[Ratio, ...]
+    version_seconds: Spread
+    memory: tuple[MemoryAtSize, ...]
+    targets: tuple[Target, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a document of the shape that docs/benchmarks.md describes."""
+        quantities: tuple[Quantity, ...] = ("wall_seconds", "cpu_seconds", "peak_bytes", "own_peak_bytes", "produced_bytes")
+        return {
+            "schema": SCHEMA,
+            "made_at": self.made_at,
+            "machine": dict(self.machine),
+            "data": dict(self.data),
+            "steps": [
+                {
+                    "name": step.name,
+                    "rounds": [asdict(sample) for sample in step.rounds],
+                    **{quantity: _as_dict(step.spread(quantity)) for quantity in quantities},
+                }
+                for step in self.steps
+            ],
+            "ratios": [asdict(ratio) for ratio in self.ratios],
+            "version_seconds": asdict(self.version_seconds),
+            "memory": [asdict(found) for found in self.memory],
+            "targets": [{**asdict(target), "met": target.met} for target in self.targets],
+        }
+
+
+def _as_dict(value: Spread | None) -> dict[str, float] | None:
+    return None if value is None else asdict(value)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return the median of some values, the least and the most of them."""
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+def ratio(steps: Mapping[str, Step], name: str, against: str, quantity: Quantity) -> Ratio:
+    """Return one step's quantity divided by another's, round by round: what slows a whole round down cancels out."""
+    pairs = zip(steps[name].values(quantity), steps[against].values(quantity), strict=True)
+    return Ratio(name, against, quantity, spread([own / other for own, other in pairs]))
+
+
+def rotated(names: Sequence[str], number: int) -> list[str]:
+    """Return the order of round `number`: each round begins with another step, so that none always follows the same one's rest."""
+    start = number % len(names)
+    return [*names[start:], *names[:start]]

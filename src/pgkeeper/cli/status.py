@@ -1,0 +1,64 @@
+"""`pgkeeper status`."""
+
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from pgkeeper.cli.door import JsonOption, finish, open_door
+from pgkeeper.cli.say import plain, say
+from pgkeeper.cli.tables import print_coloured, print_table
+from pgkeeper.model.durations import format_duration
+
+if TYPE_CHECKING:
+    from pgkeeper.operations.status import DatabaseStatus, StatusFinding, StatusReport
+
+
+def command(json: JsonOption = False) -> None:
+    """Say what can be had back, and what needs you. Exit status 0 when nothing does, 1 otherwise."""
+    from pgkeeper.operations.status import status
+
+    door = open_door(json=json)
+    report = status(door.settings)
+    door.show("status", report, lambda: _show(report))
+    finish(report.exit_status)
+
+
+def _show(report: "StatusReport") -> None:
+    print_coloured(report.summary, "bold red" if report.problems else "bold green")
+    for finding in report.problems:
+        _say_finding(finding)
+    if report.databases:
+        say()
+        rows = [_row(database, report) for database in report.databases]
+        print_table(("DATABASE", "RECOVERABLE TO (UTC)", "AGE", "PROVEN", "RESTORE TAKES"), rows)
+    remarks = [finding for finding in report.findings if finding.level == "remark"]
+    if remarks:
+        say()
+    for finding in remarks:
+        _say_finding(finding)
+
+
+def _row(database: "DatabaseStatus", report: "StatusReport") -> tuple[str, ...]:
+    several = len({other.cluster for other in report.databases}) > 1
+    proven = database.proven_at
+    return (
+        f"{database.cluster}/{database.database}" if several else database.database,
+        f"{database.recoverable_to:%Y-%m-%d %H:%M:%S}" if database.recoverable_to else "NOTHING",
+        format_duration(max(0.0, database.age_seconds)) if database.age_seconds is not None else "",
+        f"{format_duration((report.checked_at - proven).total_seconds())} ago" if proven else "never",
+        format_duration(database.recovery_seconds) if database.recovery_seconds is not None else "?",
+    )
+
+
+def _say_finding(finding: "StatusFinding") -> None:
+    """Say it; on a terminal in lines that fit."""
+    about = f"{finding.database}: " if finding.database else ""
+    lines = [(f"  {about}{finding.text}", "    "), *([(f"      {finding.hint}", "      ")] if finding.hint else [])]
+    for text, indent in lines:
+        if sys.stdout.isatty():
+            width = max(40, shutil.get_terminal_size().columns)
+            for line in textwrap.wrap(plain(text), width, subsequent_indent=indent, break_on_hyphens=False):
+                say(line)
+        else:
+            say(text)

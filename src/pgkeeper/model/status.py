@@ -1,0 +1,197 @@
+"""Whether the owner may sleep: from facts about databases, backups and the host to what needs somebody, a pure decision."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from shlex import quote
+from typing import Literal
+
+from pgkeeper.model.durations import format_duration
+from pgkeeper.model.retention import FRESH
+
+PROOF_AGE = timedelta(days=8)
+"""A database is proven once a week; a day later it is overdue."""
+DISK_FULL_PERCENT = 85.0
+"""From then on the owner should make room (the same mark as `pgkeeper doctor` uses)."""
+
+
+@dataclass(frozen=True)
+class BackupFacts:
+    """One backup. `snapshot_at` is the state it holds, None while it can't be read; then `problem` says why.
+
+    `proven_at` is when it was last restored and compared, `recovery_seconds` how long a restore without comparing took then.
+    """
+
+    backup_id: str
+    created_at: datetime
+    snapshot_at: datetime | None = None
+    problem: str = ""
+    pin_problem: str = ""
+    proven_at: datetime | None = None
+    recovery_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class DatabaseFacts:
+    """One database of one cluster with its backups. `wanted` is False when the server is known not to have it, or settings leave it out.
+
+    `expirable` counts the backups that expiry would remove now if nothing held it back.
+    """
+
+    cluster: str
+    database: str
+    wanted: bool
+    backups: tuple[BackupFacts, ...] = ()
+    expirable: int = 0
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """Everything `judge` looks at. `server_problem`, `store_problem`: why one of them can't be read, with the next step.
+
+    `standby`: the server is one, and its primary is backed up instead. `held_back`: why expiry may remove nothing at all.
+    """
+
+    databases: tuple[DatabaseFacts, ...]
+    disk_used_percent: float
+    owner_is_told: bool
+    server_problem: str = ""
+    store_problem: str = ""
+    standby: bool = False
+    held_back: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know. `problem` needs the owner, `remark` does not; `database` is empty where it is the host's."""
+
+    level: Literal["problem", "remark"]
+    database: str
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Recoverable:
+    """What can be had back of one database: the state of `recoverable_to`, as the newest readable backup holds it; None where none does.
+
+    `proven_at` is the newest proof over all its backups, and `recovery_seconds` the recovery time that was measured then.
+    """
+
+    cluster: str
+    database: str
+    wanted: bool
+    backups: int
+    backup_id: str | None
+    recoverable_to: datetime | None
+    proven_at: datetime | None
+    recovery_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What can be had back, and what there is to say, problems first."""
+
+    databases: tuple[Recoverable, ...]
+    findings: tuple[Finding, ...]
+
+
+def judge(facts: HostFacts, now: datetime) -> Judgement:
+    """Return what can be had back at `now`, and what needs the owner."""
+    databases = tuple(_recoverable(database, now) for database in facts.databases)
+    findings = [*_of_host(facts)]
+    for known, recoverable in zip(facts.databases, databases, strict=True):
+        findings += _of_database(known, recoverable, now)
+    findings.sort(key=lambda finding: finding.level != "problem")
+    return Judgement(databases, tuple(findings))
+
+
+def _recoverable(facts: DatabaseFacts, now: datetime) -> Recoverable:
+    readable = [backup for backup in facts.backups if backup.snapshot_at is not None and not backup.problem and backup.created_at <= now]
+    newest = max(readable, key=lambda backup: (backup.created_at, backup.backup_id), default=None)
+    # A proof from the future says nothing about today.
+    proofs = [(backup.proven_at, backup) for backup in facts.backups if backup.proven_at is not None and backup.proven_at <= now]
+    proven_at, proven = max(proofs, key=lambda proof: (proof[0], proof[1].backup_id), default=(None, None))
+    return Recoverable(
+        cluster=facts.cluster,
+        database=facts.database,
+        wanted=facts.wanted,
+        backups=len(facts.backups),
+        backup_id=newest.backup_id if newest else None,
+        recoverable_to=newest.snapshot_at if newest else None,
+        proven_at=proven_at,
+        recovery_seconds=proven.recovery_seconds if proven else None,
+    )
+
+
+def _of_host(facts: HostFacts) -> Iterator[Finding]:
+    if facts.store_problem:
+        yield Finding("problem", "", f"the backups cannot be read: {facts.store_problem}")
+    if facts.server_problem:
+        yield Finding("problem", "", f"PostgreSQL cannot be asked: {facts.server_problem}", "what is said of databases is what backups say")
+    elif not facts.databases and not facts.standby and not facts.store_problem:
+        yield Finding("remark", "", "there is no database to back up")
+    if facts.disk_used_percent > DISK_FULL_PERCENT:
+        yield Finding(
+            "problem",
+            "",
+            f"the disk of the backups is {facts.disk_used_percent:.0f} % full",
+            "free some space; `pgkeeper expire --dry-run` says why each backup is kept",
+        )
+    if not facts.owner_is_told:
+        yield Finding("problem", "", "nobody is told when a backup fails", "set BACKUP_NOTIFY_URLS, then try `pgkeeper notify test`")
+    waiting = sum(database.expirable for database in facts.databases)
+    if facts.held_back and waiting:
+        hint = "if the clock is right, nothing needs doing: it goes on by itself"
+        yield Finding("problem", "", f"expiry holds back {_count(waiting, 'backup')}: {facts.held_back}", hint)
+    if facts.standby:
+        yield Finding("remark", "", "this server is a standby: its primary is backed up (BACKUP_FROM_STANDBY=true backs it up too)")
+
+
+def _of_database(facts: DatabaseFacts, found: Recoverable, now: datetime) -> Iterator[Finding]:
+    name = facts.database
+    for backup in facts.backups:
+        if backup.problem:
+            yield Finding("problem", name, backup.problem, f"look at it; `pgkeeper delete {backup.backup_id}` removes it")
+        if backup.created_at > now:
+            hint = f"was the clock wrong? Then `pgkeeper delete {backup.backup_id}`"
+            yield Finding("problem", name, f"backup {backup.backup_id} claims to be from the future", hint)
+        if backup.pin_problem:
+            yield Finding("problem", name, backup.pin_problem)
+    if not facts.wanted:
+        text = f"{_count(len(facts.backups), 'backup')} of a database that is not backed up any more: nothing of it expires"
+        yield Finding("remark", name, text, "`pgkeeper delete` removes what nobody needs")
+        return
+    if found.recoverable_to is None:
+        yield Finding("problem", name, "there is no good backup of it", f"make one with {_command('backup', name)}")
+        return
+    newest = max(backup.created_at for backup in facts.backups if backup.backup_id == found.backup_id)
+    if now - newest > FRESH:
+        held = f", and expiry removes nothing of it ({facts.expirable} would go)" if facts.expirable else ""
+        age = format_duration((now - newest).total_seconds())
+        yield Finding("problem", name, f"its last good backup is {age} old{held}", f"make one with {_command('backup', name)}")
+    yield from _of_proofs(facts.database, found, now)
+
+
+def _of_proofs(name: str, found: Recoverable, now: datetime) -> Iterator[Finding]:
+    hint = f"prove one with {_command('verify', name, '--level restore')}"
+    if found.proven_at is None:
+        yield Finding("problem", name, "no backup of it was ever proven by a restore", hint)
+    elif now - found.proven_at > PROOF_AGE:
+        age = format_duration((now - found.proven_at).total_seconds())
+        yield Finding("problem", name, f"its last proof by a restore is {age} old", hint)
+
+
+def _command(verb: str, database: str, *more: str) -> str:
+    return f"`{' '.join(('pgkeeper', verb, *more, '--database', quote(database)))}`"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+def headline(problems: Sequence[Finding]) -> str:
+    """Return the answer in one line."""
+    if not problems:
+        return "All is well: nothing needs you."
+    return f"{_count(len(problems), 'thing')} {'needs' if len(problems) == 1 else 'need'} you."

@@ -1,0 +1,183 @@
+"""One screen about what can be had back, and what needs the owner. Reads only, and answers while the server is down."""
+
+import shutil
+from datetime import UTC, datetime
+from typing import Literal
+
+from pgkeeper.model.errors import IntegrityError, PgkeeperError
+from pgkeeper.model.retention import Held, decide
+from pgkeeper.model.status import BackupFacts, DatabaseFacts, HostFacts, headline, judge
+from pgkeeper.operations.places import local_store, server
+from pgkeeper.operations.reports import Message
+from pgkeeper.operations.settling import look_at_clock
+from pgkeeper.postgres.facts import identify, list_databases
+from pgkeeper.postgres.server import require_superuser, told
+from pgkeeper.settings import Settings
+from pgkeeper.stores.stored_backup import StoredBackup
+
+
+class DatabaseStatus(Message):
+    """What can be had back of one database: the state of `recoverable_to`, from backup `backup_id`; None where there is no good one.
+
+    `proven_at` is the newest proof by a restore over all its backups, and `recovery_seconds` what a restore took then. `wanted` is False
+    for a database that is gone, or not backed up any more.
+    """
+
+    cluster: str
+    database: str
+    wanted: bool
+    backups: int
+    backup_id: str | None
+    recoverable_to: datetime | None
+    age_seconds: float | None
+    proven_at: datetime | None
+    recovery_seconds: float | None
+
+
+class StatusFinding(Message):
+    """Something to know. A `problem` needs the owner, a `remark` does not; `database` is empty where it is the host's."""
+
+    level: Literal["problem", "remark"]
+    database: str
+    text: str
+    hint: str
+
+
+class StatusReport(Message):
+    """The answer (`summary`), and what it rests on."""
+
+    summary: str
+    checked_at: datetime
+    databases: tuple[DatabaseStatus, ...]
+    findings: tuple[StatusFinding, ...]
+    disk_used_percent: float
+
+    @property
+    def problems(self) -> tuple[StatusFinding, ...]:
+        """Return what needs the owner."""
+        return tuple(finding for finding in self.findings if finding.level == "problem")
+
+    @property
+    def exit_status(self) -> int:
+        """Return 0 when nothing needs the owner, else 1."""
+        return int(bool(self.problems))
+
+
+def status(settings: Settings) -> StatusReport:
+    """Look at backups, proofs, server and disk. What can't be looked at is a finding, not an error."""
+    now = datetime.now(UTC)
+    facts = _facts(settings, now)
+    judgement = judge(facts, now)
+    findings = tuple(
+        StatusFinding(level=finding.level, database=finding.database, text=finding.text, hint=finding.hint)
+        for finding in judgement.findings
+    )
+    return StatusReport(
+        summary=headline([finding for finding in judgement.findings if finding.level == "problem"]),
+        checked_at=now,
+        databases=tuple(
+            DatabaseStatus(
+                cluster=found.cluster,
+                database=found.database,
+                wanted=found.wanted,
+                backups=found.backups,
+                backup_id=found.backup_id,
+                recoverable_to=found.recoverable_to,
+                age_seconds=round((now - found.recoverable_to).total_seconds(), 1) if found.recoverable_to else None,
+                proven_at=found.proven_at,
+                recovery_seconds=found.recovery_seconds,
+            )
+            for found in judgement.databases
+        ),
+        findings=findings,
+        disk_used_percent=facts.disk_used_percent,
+    )
+
+
+def _facts(settings: Settings, now: datetime) -> HostFacts:
+    store_problem = ""
+    backups: tuple[StoredBackup, ...] = ()
+    try:
+        backups = local_store(settings).backups()
+    except PgkeeperError as error:
+        store_problem = str(error)
+    server_problem, standby = "", False
+    cluster, names = "", tuple[str, ...]()
+    try:
+        cluster, names, standby = _wanted(settings)
+    except PgkeeperError as error:
+        server_problem = str(error)
+    groups: dict[tuple[str, str], list[StoredBackup]] = {(cluster, name): [] for name in names}
+    for backup in backups:
+        groups.setdefault((backup.cluster, backup.database), []).append(backup)
+    known_by_backups = bool(server_problem) or standby
+    usage = shutil.disk_usage(settings.dir if settings.dir.exists() else "/")
+    return HostFacts(
+        databases=tuple(
+            _database(*place, group, settings, now, wanted=known_by_backups or (place[0] == cluster and place[1] in names))
+            for place, group in sorted(groups.items())
+        ),
+        disk_used_percent=round(100 * (usage.total - usage.free) / usage.total, 1),
+        owner_is_told=bool(settings.notify_urls),
+        server_problem=server_problem,
+        store_problem=store_problem,
+        standby=standby,
+        held_back=look_at_clock(settings, now).held_back(now),
+    )
+
+
+def _wanted(settings: Settings) -> tuple[str, tuple[str, ...], bool]:
+    """Return the cluster's label, the databases that are to be backed up there, and whether it is a standby that is left to its primary."""
+    with server(settings).connect_maintenance() as session, told("looking at the cluster"):
+        require_superuser(session)
+        cluster = identify(session)
+        left_to_primary = cluster.standby and not settings.from_standby
+        return cluster.label, () if left_to_primary else settings.databases or list_databases(session), left_to_primary
+
+
+def _database(
+    cluster: str, database: str, backups: list[StoredBackup], settings: Settings, now: datetime, *, wanted: bool
+) -> DatabaseFacts:
+    facts: list[BackupFacts] = []
+    held: list[Held] = []
+    for backup in backups:
+        found = _backup(backup)
+        if found.problem and backup.gone():
+            continue
+        facts.append(found)
+        held.append(
+            Held(backup.backup_id, backup.created_at, not found.problem, not found.problem and found.proven_at is not None, backup.pinned())
+        )
+    return DatabaseFacts(cluster=cluster, database=database, wanted=wanted, backups=tuple(facts), expirable=_expirable(held, settings, now))
+
+
+def _expirable(held: list[Held], settings: Settings, now: datetime) -> int:
+    """Return how many backups have had their time, leaving aside what keeps expiry as a whole from removing them."""
+    verdict = decide(held, now, settings.retention)
+    return sum(1 for decision in verdict.decisions if decision.reason == verdict.refused or not decision.keep)
+
+
+def _backup(backup: StoredBackup) -> BackupFacts:
+    pin_problem = ""
+    try:
+        backup.pin()
+    except IntegrityError as error:
+        pin_problem = str(error)
+    try:
+        manifest = backup.manifest()
+    except IntegrityError as error:
+        return BackupFacts(backup.backup_id, backup.created_at, problem=str(error), pin_problem=pin_problem)
+    damage = backup.damage()
+    problem = damage.found if damage else ""
+    if not problem and not backup.whole():
+        problem = f"backup {backup.backup_id} is damaged: files are missing, or not of their size"
+    proof = backup.proofs().get("restore")
+    return BackupFacts(
+        backup_id=backup.backup_id,
+        created_at=backup.created_at,
+        snapshot_at=manifest.snapshot_at,
+        problem=problem,
+        pin_problem=pin_problem,
+        proven_at=proof.finished_at if proof else None,
+        recovery_seconds=proof.recovery_seconds if proof else None,
+    )

@@ -1,0 +1,104 @@
+"""The benchmark measures everything it speaks of, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.benchmarking.comparisons import STEPS
+
+from .support.processes import all_command_lines, is_alive
+from .support.waiting import wait_until
+from .support.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+BENCHMARK = ROOT / "bench/benchmark"
+
+
+@contextmanager
+def benchmark(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start it on the smallest database; when the block ends, so has it."""
+    process = subprocess.Popen(
+        [BENCHMARK, "--size", "38M", "--repeat", "1", "--directory", directory, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def wait_for_words(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line:
+            return
+    raise AssertionError(f"it never said {words!r}")
+
+
+def running_in(directory: Path) -> list[str]:
+    return [line for line in all_command_lines() if str(directory) in line and "bench/benchmark" not in line]
+
+
+def test_it_measures_every_step_and_leaves_nothing(workspace: Workspace) -> None:
+    directory = workspace.directory("benchmark", 0o755)
+    document, report = workspace.path / "benchmark.json", workspace.path / "benchmark.md"
+    with benchmark(directory, "--memory-sizes", "38M", "--json", str(document), "--markdown", str(report)) as process:
+        stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert stdout == ""
+    found = json.loads(document.read_text())
+    assert [step["name"] for step in found["steps"]] == list(STEPS)
+    for step in found["steps"]:
+        ours = step["name"].startswith("pgkeeper")
+        (sample,) = step["rounds"]
+        assert sample["wall_seconds"] > 0.01, step
+        assert sample["cpu_seconds"] > 0.01, step
+        assert sample["peak_bytes"] > 1e6, step
+        assert (sample["own_peak_bytes"] is not None) == ours, step
+        assert (sample["produced_bytes"] is None) == ("verify" in step["name"]), step
+    samples = {step["name"]: step["rounds"][0] for step in found["steps"]}
+    assert samples["pg_dump | gzip"]["cpu_seconds"] > samples["pg_dump >/dev/null"]["cpu_seconds"] * 2
+    # A proof's server is the command's own, and counts.
+    assert samples["pgkeeper verify --level restore"]["cpu_seconds"] > samples["pgkeeper restore"]["cpu_seconds"]
+    assert found["memory"][0]["database_bytes"] > 30e6
+    assert "| pgkeeper backup |" in report.read_text()
+    private = {os.uname().nodename, str(directory), str(ROOT)}
+    assert not [word for word in private if word in document.read_text() + report.read_text()]
+    assert list(directory.iterdir()) == []
+    assert running_in(directory) == []
+
+
+def test_what_a_killed_run_left_goes_with_the_next_and_a_stopped_one_leaves_nothing(workspace: Workspace) -> None:
+    directory = workspace.directory("benchmark-ended", 0o755)
+    with benchmark(directory) as process:
+        wait_for_words(process, "making a demo database")
+        assert running_in(directory)
+        process.kill()
+        process.wait()
+        wait_until(lambda: not running_in(directory), "the end of the killed run's server")
+    (killed,) = directory.iterdir()
+    with benchmark(directory) as process:
+        wait_for_words(process, "warming up: pgkeeper backup")
+        assert killed not in directory.iterdir()
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, stderr
+    assert list(directory.iterdir()) == []
+    assert running_in(directory) == []
+    assert not is_alive(process.pid)
+
+
+def test_a_database_that_is_too_small_is_refused_at_once(workspace: Workspace) -> None:
+    done = subprocess.run([BENCHMARK, "--memory-sizes", "1G,3M"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "3M is not a size of at least 38M" in done.stderr

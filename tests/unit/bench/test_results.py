@@ -1,0 +1,141 @@
+"""What is computed from measurements."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.benchmarking.comparisons import BACKUP, DUMP, DUMP_GZIP, PSQL, RESTORE, STEPS, ratios, targets
+from bench.benchmarking.report import render
+from bench.benchmarking.results import MemoryAtSize, Ratio, Results, Sample, Spread, Step, Target, ratio, rotated, spread
+
+
+def sample(wall: float, own: int | None = None, produced: int | None = None) -> Sample:
+    return Sample(wall_seconds=wall, cpu_seconds=wall / 2, peak_bytes=20_000_000, own_peak_bytes=own, produced_bytes=produced)
+
+
+def all_steps(**changes: Step) -> list[Step]:
+    given = {step.name: step for step in changes.values()}
+    return [given.get(name, Step(name, (sample(2.0, 80_000_000, 1000), sample(2.0, 80_000_000, 1000)))) for name in STEPS]
+
+
+def results(steps: list[Step] | None = None, memory: tuple[MemoryAtSize, ...] = (), load: float = 0.1) -> Results:
+    steps = steps or all_steps()
+    version = Spread(0.03, 0.02, 0.05)
+    found = ratios(steps)
+    machine: dict[str, str | int | float] = {
+        "cores": 2,
+        "processor": "Some | Processor",
+        "memory_bytes": 4_000_000_000,
+        "kernel": "6.1.0",
+        "load_before": load,
+        "postgresql": "15.18",
+        "python": "3.11.2",
+        "pgkeeper": "pgkeeper 0.1.0",
+    }
+    data: dict[str, str | int] = {"size": "1G", "seed": "1", "rounds": 2, "database_bytes": 1_000_000_000, "sql_bytes": 600_000_000}
+    return Results("2026-11-22T10:00:00+00:00", machine, data, tuple(steps), found, version, memory, targets(steps, found, memory, version))
+
+
+def test_the_middle_value_counts_and_the_outermost_are_told() -> None:
+    assert spread([3.0, 1.0, 9.0]) == Spread(3.0, 1.0, 9.0)
+    assert spread([4.0]) == Spread(4.0, 4.0, 4.0)
+    assert spread([1.0, 2.0]).median == 1.5
+
+
+def test_ratios_are_taken_within_each_round() -> None:
+    # The second round was twice as slow for everybody; the ratio of the medians would say otherwise.
+    steps = {"a": Step("a", (sample(3.0), sample(6.0), sample(4.5))), "b": Step("b", (sample(2.0), sample(4.0), sample(1.5)))}
+    assert ratio(steps, "a", "b", "wall_seconds") == Ratio("a", "b", "wall_seconds", Spread(1.5, 1.5, 3.0))
+
+
+def test_a_quantity_that_a_step_lacks_is_none_of_its_numbers() -> None:
+    assert Step("a", (sample(1.0),)).spread("produced_bytes") is None
+    assert Step("a", (sample(1.0, produced=5),)).spread("produced_bytes") == Spread(5, 5, 5)
+
+
+def test_every_round_begins_elsewhere_and_leaves_nothing_out() -> None:
+    orders = [rotated("abcd", number) for number in range(5)]
+    assert orders[0] == list("abcd")
+    assert orders[1] == list("bcda")
+    assert orders[4] == orders[0]
+    assert all(sorted(order) == list("abcd") for order in orders)
+
+
+def test_promises_are_held_against_the_middle_ratio_and_the_highest_memory() -> None:
+    steps = all_steps(
+        backup=Step(BACKUP, (sample(1.5, 90_000_000, 10), sample(1.5, 140_000_000, 10))),
+        dump=Step(DUMP, (sample(1.0, None, 20), sample(1.0, None, 20))),
+        gzip=Step(DUMP_GZIP, (sample(5.0, None, 10), sample(5.0, None, 10))),
+        restore=Step(RESTORE, (sample(4.0, 80_000_000), sample(4.0, 80_000_000))),
+        psql=Step(PSQL, (sample(2.0), sample(2.0))),
+    )
+    memory = (MemoryAtSize("4G", 4_000_000_000, sample(9.0, 151_000_000)),)
+    for among, most in (((), 140e6), (memory, 151e6)):
+        found = targets(steps, ratios(steps), among, Spread(0.03, 0.02, 0.9))
+        assert [target.measured for target in found] == pytest.approx([1.5, 0.3, 2.0, most, 0.03])
+        assert [target.met for target in found] == [True, False, False, most <= 150e6, True]
+
+
+def test_a_promise_is_kept_when_the_number_is_just_the_limit() -> None:
+    assert Target("x", 1.6, 1.6, "times").met
+    assert not Target("x", 1.6, 1.61, "times").met
+
+
+def test_the_report_says_what_was_promised_and_what_came_of_it() -> None:
+    slow = replace(all_steps()[0], rounds=(sample(9.0, 90_000_000, 1), sample(9.0, 90_000_000, 1)))
+    text = render(results(all_steps(backup=slow)))
+    assert "| pgkeeper backup, in times of pg_dump >/dev/null | 1.60 | 4.50 | **not met** |" in text
+    assert "| pgkeeper --version | 0.200 s | 0.030 s | met |" in text
+    assert "| pgkeeper restore | zcat \\| psql | time | 1.00 |" in text
+    assert "Backup of a database of" not in text
+    assert "not idle" not in text
+
+
+def test_every_table_has_as_many_cells_in_each_row() -> None:
+    text = render(results(memory=(MemoryAtSize("4G", 4_000_000_000, sample(9.0, 80_000_000)),)))
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 4
+    for table in tables:
+        assert len({line.replace("\\|", "").count("|") for line in table}) == 1, table
+    assert "| 4000 | 9.00 | 20 | 80 |" in text
+
+
+def test_a_busy_machine_is_told_to_the_reader() -> None:
+    assert "**The machine was not idle**: its load was 3.2" in render(results(load=3.2))
+
+
+def test_the_document_holds_every_round_and_what_was_computed() -> None:
+    document = json.loads(json.dumps(results().document()))
+    assert document["schema"] == "pgkeeper.benchmark/1"
+    assert [step["name"] for step in document["steps"]] == list(STEPS)
+    assert len(document["steps"][0]["rounds"]) == 2
+    assert document["steps"][0]["wall_seconds"] == {"median": 2.0, "least": 2.0, "most": 2.0}
+    assert document["targets"][0]["met"] is True
+
+
+def test_the_document_of_the_page_has_the_shape_of_a_real_one() -> None:
+    page = (Path(__file__).parents[3] / "docs/benchmarks.md").read_text(encoding="utf-8")
+    found = re.search(r"^<!-- test: benchmark -->\n+```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    real = results(memory=(MemoryAtSize("4G", 4_000_000_000, sample(9.0, 80_000_000, 1000)),)).document()
+    assert shape(json.loads(found[1])) == shape(real)
+
+
+def shape(document: object) -> object:
+    """Names and kinds of values; a list is as its first element."""
+    if isinstance(document, dict):
+        return {name: shape(value) for name, value in document.items()}
+    if isinstance(document, (list, tuple)):
+        return [shape(document[0])]
+    return "number" if isinstance(document, (int, float)) and not isinstance(document, bool) else type(document).__name__
+
+
+def test_the_page_speaks_of_every_step() -> None:
+    page = (Path(__file__).parents[3] / "docs/benchmarks.md").read_text(encoding="utf-8")
+    missing = [name for name in STEPS if f"| `{name.replace('|', chr(92) + '|')}` |" not in page]
+    assert not missing
