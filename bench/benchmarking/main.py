@@ -198,7 +198,9 @@ def _python(program: Path) -> str:
 
 def _require_space(directory: Path, database_bytes: float) -> None:
     """Raise BenchmarkError unless there is room for the database, a copy of it, a proof, WAL, and what dumps take."""
-    free, needed = shutil.disk_usage(directory).free, 4 * database_bytes + 3e9
+    # WAL grows with what is written, up to what checkpoints allow.
+    wal_bytes = min(12 * database_bytes, 3e9)
+    free, needed = shutil.disk_usage(directory).free, 4 * database_bytes + wal_bytes + 3e8
     if free < needed:
         raise BenchmarkError(
             f"{directory} has {free / 1e9:.1f} GB free, and {needed / 1e9:.1f} GB may be needed; choose another with --directory"

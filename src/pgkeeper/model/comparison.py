@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pgkeeper.model.manifest import ClusterFacts, Contents, DatabaseFacts, TableEntry
+from pgkeeper.model.manifest import ClusterFacts, Contents, DatabaseFacts, Role, TableEntry
 
 _MOST_NAMED = 20
 _DATABASE_PROPERTIES = (
@@ -61,7 +61,8 @@ def database_differences(promised: DatabaseFacts, found: DatabaseFacts) -> tuple
 def role_differences(promised: ClusterFacts, found: ClusterFacts) -> tuple[str, ...]:
     """Return which roles and memberships differ, a line each.
 
-    A role that a cluster is born with keeps its own attributes, and the one who granted a membership is whoever restored it.
+    The superuser that a cluster is born with keeps its own attributes, so those of superusers may differ, as long as they are superusers;
+    and the one who granted a membership is whoever restored it.
     """
     lines = []
     theirs = {role.name: role for role in found.roles}
@@ -69,7 +70,7 @@ def role_differences(promised: ClusterFacts, found: ClusterFacts) -> tuple[str, 
         other = theirs.get(role.name)
         if other is None:
             lines.append(f"role {role.name}: missing")
-        elif not role.superuser and other.model_copy(update={"settings": ()}) != role.model_copy(update={"settings": ()}):
+        elif not (role.superuser and other.superuser) and _attributes(role) != _attributes(other):
             lines.append(f"role {role.name}: its attributes differ")
     there = {(membership.role, membership.member, membership.admin) for membership in found.memberships}
     lines += [
@@ -78,6 +79,11 @@ def role_differences(promised: ClusterFacts, found: ClusterFacts) -> tuple[str, 
         if (membership.role, membership.member, membership.admin) not in there
     ]
     return tuple(lines)
+
+
+def _attributes(role: Role) -> Role:
+    """Return the role without its settings, which a server without some library does not take."""
+    return role.model_copy(update={"settings": ()})
 
 
 def _granted(facts: DatabaseFacts) -> set[tuple[str | None, str, bool]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pgkeeper.host.sandbox import require_sandbox
 from pgkeeper.host.working_place import working_place
 from pgkeeper.model.comparison import database_differences, role_differences
+from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.manifest import CONFIG_FILE, DatabaseFacts, Manifest
 from pgkeeper.model.names import fit_name
@@ -25,6 +26,8 @@ from pgkeeper.settings import Settings
 from pgkeeper.stores.stored_backup import StoredBackup
 
 _PRELOAD = "shared_preload_libraries"
+# What a backup holds may sleep for ever; other proofs wait for this one.
+_LONGEST_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ def prove(backup: StoredBackup, manifest: Manifest, settings: Settings, progress
             free = shutil.disk_usage(place).free
             if free < reserve_bytes(place) // 2:
                 return f"the disk of {settings.proof_dir} is nearly full ({format_size(free)} free)"
+            if time.monotonic() - began > _LONGEST_SECONDS:
+                return f"it took longer than {format_duration(_LONGEST_SECONDS)}"
             return "it was stopped" if stopped() else ""
 
         progress.phase(f"make a throwaway cluster for {manifest.database.name}")
