@@ -8,12 +8,12 @@ module: pgkeeper_info
 short_description: Tell what pgkeeper has on a host
 version_added: 0.1.0
 description:
-  - Returns pgkeeper's version and settings on the host, its backups and its jobs; or follows one job.
+  - Returns pgkeeper's version and settings on the host, its backups, replacements and jobs; or follows one job.
   - Changes nothing, and never returns a secret.
 author: pgkeeper
 options:
   database:
-    description: Return the backups of this database only.
+    description: Return the backups and replacements of this database only.
     type: str
   job:
     description: Return this job instead of everything else.
@@ -101,6 +101,24 @@ backups:
       database_bytes: 1782579200
       tables: 39
       rows: 2772000
+replacements:
+  description:
+    - The replacements of databases by backups, and their undoings, the last begun first.
+    - C(old_name) is what the database that was put aside is called, and C(saved_backup) the backup made of it just before.
+      C(step) is V(done) or V(undone) for those that are over.
+  returned: when O(job) is not given
+  type: list
+  elements: dict
+  sample:
+    - replacement_id: app-20260302T091500000000
+      kind: replace
+      step: done
+      begun_at: "2026-03-02T09:15:00Z"
+      database: app
+      backup_id: app-20260301T030000Z
+      old_name: app_before_20260302_091500
+      saved_backup: app-20260302T091501Z
+      request_id: ticket-1234
 jobs:
   description: The host's jobs that the catalog remembers, the last started first, each like RV(job).
   returned: when O(job) is not given
@@ -242,6 +260,7 @@ def main() -> None:
         from pgkeeper.catalog.errors import CatalogUnusable
         from pgkeeper.operations.jobs import list_jobs
         from pgkeeper.operations.listing import list_backups
+        from pgkeeper.operations.replacements import replacements
 
         kept = settings.model_dump(mode="json", exclude={"catalog_url", "libpq", "notify_urls"})
         backups = [backup.model_dump(mode="json") for backup in list_backups(settings)]
@@ -255,6 +274,9 @@ def main() -> None:
             "release": sys.prefix,
             "settings": {**kept, "notify_urls": len(settings.notify_urls)},
             "backups": [backup for backup in backups if params["database"] in (None, backup["database"])],
+            "replacements": [
+                known.model_dump(mode="json") for known in replacements(settings) if params["database"] in (None, known.database)
+            ],
             "jobs": jobs,
             "trouble": trouble,
         }

@@ -1,30 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Have a backup restored beside the original."""
+"""Have a backup restored beside the original or in its place, or that undone."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pgkeeper_restore
-short_description: Have a PostgreSQL backup restored beside the original
+short_description: Have a PostgreSQL backup restored, beside the original or in its place
 version_added: 0.1.0
 description:
-  - Restores a backup into a new database, and compares it with the manifest. The original is never touched.
+  - Restores a backup into a new database, and compares it with the manifest. The original is not touched.
+  - With O(replace=true) the new database then takes the original's place, which is kept beside. With O(undo=true) it gets it back.
   - The same O(request_id) means the same restore. While the database that it made is there, nothing more is done.
+    What was replaced or undone by it once is left alone, even if the database was changed since; RV(plan) says so.
 author: pgkeeper
 options:
   request_id:
-    description: Name of this restore, of your choice. Another name means another restore.
+    description:
+      - Name of this restore, of your choice. Another name means another restore.
+      - Restores beside, replacements and undoings have names each of their own.
     type: str
     required: true
   backup:
-    description: Identifier of the backup, or V(latest).
+    description:
+      - Identifier of the backup, or V(latest).
+      - With O(replace=true), V(latest) is never the one that was made just before the database was replaced.
     type: str
     default: latest
   database:
-    description: Database whose backup is restored, needed for O(backup=latest) where there are backups of several.
+    description:
+      - Database whose backup is restored, needed for O(backup=latest) where there are backups of several.
+      - With O(undo=true) the database whose last replacement is undone, needed where several were replaced.
     type: str
   to:
-    description: Name of the new database. Left out, it is made from the database's and the backup's.
+    description:
+      - Name of the new database. Left out, it is made from the database's and the backup's.
+      - Not together with O(replace=true) or O(undo=true).
+    type: str
+  replace:
+    description:
+      - Put the restored database in the place of the original. A backup of the original is made first, services that the setting
+        C(BACKUP_APP_SERVICES) names are stopped for the moment of the swap, and the original is kept as C(<name>_before_<time>).
+    type: bool
+    default: false
+  undo:
+    description: Undo the last replacement. What was written since is kept as C(<name>_after_<time>).
+    type: bool
+    default: false
+  confirmation:
+    description: Must be the word V(RESTORE), for O(replace=true) and O(undo=true).
     type: str
   trust_database:
     description: Load data as a superuser, which lets the database's own code run as one.
@@ -44,10 +67,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Returns the plan.
+    description: Returns the plan, and refuses what would be refused at once.
   diff_mode:
     support: full
-    description: Shows the new database before and after.
+    description: Shows the new database, or whose data the database holds, before and after.
   platform:
     platforms: debian
 notes:
@@ -64,11 +87,30 @@ EXAMPLES = r"""
     backup: app-20260301T030000Z
     to: app_yesterday
   become: true
+
+- name: Put yesterday's data in the place of today's
+  pgkeeper_restore:
+    request_id: ticket-1234
+    backup: app-20260301T030000Z
+    replace: true
+    confirmation: RESTORE
+  become: true
+
+- name: Have today's data back
+  pgkeeper_restore:
+    request_id: ticket-1234
+    database: app
+    undo: true
+    confirmation: RESTORE
+  become: true
 """
 
 RETURN = r"""
 plan:
-  description: What is asked for.
+  description:
+    - What is asked for. C(size_bytes) is the size of the database in the backup, or of the one that an undoing brings back.
+    - With O(replace=true) and O(undo=true), C(size_now_bytes) is the size of the database that would be put aside.
+      C(age_seconds) is the age of what comes into its place.
   returned: when pgkeeper is on the host and nothing was restored by this task itself
   type: dict
   sample:
@@ -78,8 +120,11 @@ plan:
     would_change: true
     reason: there is no database app_yesterday
     size_bytes: 287309824
+    age_seconds: 108000.0
 report:
-  description: What was done.
+  description:
+    - What was done. With O(replace=true) and O(undo=true), C(kept_as) is what the database that was put aside is called,
+      and C(downtime_seconds) tells for how long there was none.
   returned: when the work was done by this task
   type: dict
   sample:
@@ -104,12 +149,15 @@ exit_status:
   sample: 6
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.pgkeeper_module import JOB_ARGUMENTS, JOB_RULES, ask, enter, run_detached
+from ansible.module_utils.pgkeeper_module import JOB_ARGUMENTS, JOB_RULES, ask, enter, fail, run_detached
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from pgkeeper.settings import Settings
 
 ARGUMENTS: dict[str, Any] = {
@@ -117,42 +165,89 @@ ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str", "default": "latest"},
     "database": {"type": "str"},
     "to": {"type": "str"},
+    "replace": {"type": "bool", "default": False},
+    "undo": {"type": "bool", "default": False},
+    "confirmation": {"type": "str"},
     "trust_database": {"type": "bool", "default": False},
     **JOB_ARGUMENTS,
 }
+RULES: dict[str, Any] = {
+    **JOB_RULES,
+    "required_if": [*JOB_RULES["required_if"], ("replace", True, ("confirmation",)), ("undo", True, ("confirmation",))],
+}
+
+
+def contradiction(params: dict[str, Any]) -> str:
+    """What cannot be asked for together, or empty. An option that says false asks for nothing, so Ansible's own rules do not fit."""
+    asked = [option for option in ("to", "replace", "undo") if params[option]]
+    return f"{' and '.join(asked)} exclude one another" if len(asked) > 1 else ""
 
 
 def command_line(params: dict[str, Any]) -> list[str]:
     """The arguments of `pgkeeper` that do what the parameters ask for."""
     arguments = ["restore", f"--request-id={params['request_id']}"]
     arguments += [f"--{option}={params[option]}" for option in ("database", "to") if params[option]]
+    if params["undo"]:
+        return [*arguments, "--undo", f"--confirm={params['confirmation']}"]
+    arguments += ["--replace", f"--confirm={params['confirmation']}"] if params["replace"] else []
     arguments += ["--trust-database"] if params["trust_database"] else []
     return [*arguments, "--", params["backup"]]  # an identifier begins with the database's name, maybe with a dash
 
 
 def difference(plan: dict[str, Any]) -> dict[str, str]:
-    """The new database before and after, as a diff."""
-    there = f"{plan['target']}: restored from {plan['backup_id']}\n"
-    return {"before": f"{plan['target']}: no such database\n" if plan["would_change"] else there, "after": there}
+    """What the database is before and after, as a diff."""
+    if "undone" in plan:
+        before, after = f"{plan['database']}: as {plan['undone']} left it\n", f"{plan['database']}: as before {plan['undone']}\n"
+    elif "target" in plan:
+        before, after = f"{plan['target']}: no such database\n", f"{plan['target']}: restored from {plan['backup_id']}\n"
+    else:
+        before, after = f"{plan['database']}: as it is now\n", f"{plan['database']}: restored from {plan['backup_id']}\n"
+    return {"before": before if plan["would_change"] else after, "after": after}
+
+
+def intention(params: dict[str, Any]) -> str:
+    """What is asked for, for a host that has no pgkeeper yet."""
+    if params["undo"]:
+        return "undo the last replacement"
+    where = "in the place of the original" if params["replace"] else "into a new database"
+    return f"restore the backup {params['backup']} {where}"
+
+
+def choose(params: dict[str, Any]) -> tuple[Callable[[Settings], BaseModel], Callable[[Settings], BaseModel]]:
+    """The operation that the parameters ask for: what plans it, and what does it."""
+    from pgkeeper.model.progress import NullProgress
+    from pgkeeper.operations.replace import ReplaceRequest, plan_replace, replace
+    from pgkeeper.operations.restore import RestoreRequest, plan_restore, restore
+    from pgkeeper.operations.undo import UndoRequest, plan_undo, undo
+
+    given = {name: params[name] for name in ("database", "request_id")}
+    if params["undo"]:
+        back = UndoRequest(confirmation=params["confirmation"], **given)
+        return lambda settings: plan_undo(back, settings), lambda settings: undo(back, settings, NullProgress())
+    given |= {name: params[name] for name in ("backup", "trust_database")}
+    if params["replace"]:
+        instead = ReplaceRequest(confirmation=params["confirmation"], **given)
+        return lambda settings: plan_replace(instead, settings), lambda settings: replace(instead, settings, NullProgress())
+    beside = RestoreRequest(to=params["to"], **given)
+    return lambda settings: plan_restore(beside, settings), lambda settings: restore(beside, settings, NullProgress())
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **JOB_RULES)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
     params = module.params
-    enter(module, would=f"restore the backup {params['backup']} into a new database", changed=True)
-
-    from pgkeeper.model.progress import NullProgress
-    from pgkeeper.operations.restore import RestoreRequest, plan_restore, restore
-
-    request = RestoreRequest(**{name: params[name] for name in ("backup", "database", "to", "request_id", "trust_database")})
+    if wrong := contradiction(params):
+        fail(module, wrong, exit_status=2)
+    enter(module, would=intention(params), changed=True)
+    plan_it, do_it = choose(params)
 
     def preview(settings: Settings) -> dict[str, Any]:
-        plan = plan_restore(request, settings).model_dump(mode="json")
-        return {"changed": plan["would_change"], "plan": plan, "diff": difference(plan)}
+        plan = plan_it(settings).model_dump(mode="json")
+        done = {} if plan["would_change"] else {"msg": plan["reason"]}
+        return {"changed": plan["would_change"], "plan": plan, "diff": difference(plan), **done}
 
     def work(settings: Settings) -> dict[str, Any]:
-        return {"report": restore(request, settings, NullProgress()).model_dump(mode="json")}
+        return {"report": do_it(settings).model_dump(mode="json")}
 
     planned = ask(module, preview)
     if module.check_mode or not planned["changed"]:

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     keep_monthly: int = Field(default=0, ge=0, le=36500)
     keep_yearly: int = Field(default=0, ge=0, le=36500)
     notify_urls: tuple[SecretStr, ...] = ()
+    app_services: tuple[str, ...] = ()
     from_standby: bool = False
     lock_timeout_seconds: int = Field(default=300, ge=1, le=86400)
     libpq: Mapping[str, str] = Field(default_factory=dict, repr=False)
@@ -127,6 +128,11 @@ class Settings(BaseSettings):
         if value and not value.get_secret_value().startswith(("sqlite:////", "postgresql+psycopg://")):
             raise ValueError("must begin with postgresql+psycopg:// or, for a file, with sqlite://// and an absolute path")
         return value
+
+    @field_validator("app_services", mode="before")
+    @classmethod
+    def _service_list(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @field_validator("console_url")
     @classmethod

@@ -21,9 +21,12 @@ from pgkeeper.operations.listing import BackupSummary
 from pgkeeper.operations.notify_test import NotifyReport
 from pgkeeper.operations.pin import PinReport
 from pgkeeper.operations.rebuild_catalog import RebuildReport
+from pgkeeper.operations.replace import ReplaceReport
 from pgkeeper.operations.restore import RestoreReport
+from pgkeeper.operations.resume import ResumeReport
 from pgkeeper.operations.stats import StatsReport
 from pgkeeper.operations.status import StatusReport
+from pgkeeper.operations.undo import UndoReport
 from pgkeeper.operations.verify import VerifyReport
 from pgkeeper.postgres import server
 from pgkeeper.settings import Settings, load_settings
@@ -38,6 +41,9 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "restore": RestoreReport,
     "pin": PinReport,
     "unpin": PinReport,
+    "replace": ReplaceReport,
+    "undo": UndoReport,
+    "resume": ResumeReport,
     "delete": DeleteReport,
     "expire": ExpireReport,
     "status": StatusReport,
@@ -139,7 +145,8 @@ def test_the_other_documents_look_as_their_samples() -> None:
 
 
 def test_messages_that_are_explained_are_messages_that_exist() -> None:
-    places = [*(ROOT / "src").rglob("*.py"), *ROOT.glob("module_utils/*.py"), *ROOT.glob("library/*.py"), *ROOT.glob("roles/*/*/*")]
+    code = [*(ROOT / "src").rglob("*.py"), *ROOT.glob("module_utils/*.py"), *ROOT.glob("library/*.py")]
+    places = [*code, *ROOT.glob("roles/*/*/*"), *(ROOT / "playbooks").rglob("*.yml")]
     spoken = " ".join(path.read_text(encoding="utf-8") for path in places if path.is_file())
     table = re.findall(r"^\| `([^`]+)` \|", page("troubleshooting.md"), re.MULTILINE)
     assert len(table) > 30

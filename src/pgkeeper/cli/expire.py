@@ -47,5 +47,7 @@ def _show(report: "ExpireReport") -> None:
     for database in report.databases:
         if database.refused and not report.held_back:
             say(f"{database.database}: nothing is removed, since {database.refused}")
-    if not report.dry_run and not report.removed and not report.held_back:
+    for name in report.replaced:
+        say(f"{name}: {'would be dropped' if report.dry_run else 'dropped'}, its replacement is older than the days that backups are kept")
+    if not report.dry_run and not report.removed and not report.replaced and not report.held_back:
         say("Nothing to remove.")

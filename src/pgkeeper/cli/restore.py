@@ -1,27 +1,36 @@
 """`pgkeeper restore`."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, open_door, work
+from pgkeeper.cli.door import Door, JobOption, JsonOption, QuietOption, open_door, work
 from pgkeeper.cli.options import BackupArgument, DatabaseOption, WaitOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import moment
 from pgkeeper.model.durations import format_duration
+from pgkeeper.model.errors import UsageError
 
 if TYPE_CHECKING:
+    from pgkeeper.operations.replace import ReplaceReport
     from pgkeeper.operations.restore import RestoreReport
+    from pgkeeper.operations.undo import UndoReport
 
 
 def command(
-    backup: BackupArgument,
+    backup: BackupArgument = "",
     database: DatabaseOption = None,
     to: Annotated[
         str | None,
         typer.Option("--to", metavar="NAME", help="Name of the new database [default: <name>_restored_<time>].", show_default=False),
     ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the original, which is kept beside.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last --replace; what was written since is kept beside.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish or undo a --replace or --undo that was interrupted.")] = False,
+    confirm: Annotated[
+        str, typer.Option("--confirm", metavar="RESTORE", help="The word RESTORE, for --replace and --undo.", show_default=False)
+    ] = "",
     request_id: Annotated[
         str | None,
         typer.Option(
@@ -32,22 +41,105 @@ def command(
         bool,
         typer.Option("--trust-database", help="Load data as a superuser: the database's own code then runs as one."),
     ] = False,
+    globals_mode: Annotated[
+        Literal["missing", "all", "none"],
+        typer.Option("--globals", help="Roles of the backup: create missing ones, make all as they were, or touch none."),
+    ] = "missing",
     wait: WaitOption = None,
     job: JobOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Restore a backup into a new database beside the original, and compare it with the backup before it is opened."""
-    from pgkeeper.operations.restore import RestoreReport, RestoreRequest, restore
+    """Restore a backup into a new database beside the original, and compare it with the backup before it is opened.
 
+    With --replace it then takes the original's place, which stops the application for about a second.
+    """
+    if sum((to is not None, replace, undo, resume)) > 1:
+        raise UsageError("--to, --replace, --undo and --resume exclude one another", "", "choose one; see pgkeeper restore --help")
+    if backup and (undo or resume):
+        raise UsageError(
+            "--undo and --resume take no backup", backup, "say --database where several were replaced; see pgkeeper restore --help"
+        )
+    if not backup and not (undo or resume):
+        raise UsageError("say which backup", "an id, or latest", "`pgkeeper list` shows them; see pgkeeper restore --help")
     door = open_door(json=json, quiet=quiet)
-    request = RestoreRequest(
-        backup=backup, database=database, to=to, request_id=request_id, trust_database=trust_database, wait=wait or timedelta()
-    )
-    report = work(door, "restore", job, RestoreReport, lambda progress: restore(request, door.settings, progress))
-    door.show("restore", report, lambda: _show(report))
-    for warning in report.warnings:
+    patience = wait or timedelta()
+    if resume:
+        _resume(door, patience)
+    elif undo:
+        from pgkeeper.operations.undo import UndoReport, UndoRequest
+        from pgkeeper.operations.undo import undo as run_undo
+
+        going_back = UndoRequest(database=database, confirmation=confirm, request_id=request_id, wait=patience)
+        undone = work(door, "restore", job, UndoReport, lambda progress: run_undo(going_back, door.settings, progress))
+        door.show("undo", undone, lambda: _show_undone(undone))
+        _warn(door, undone.warnings)
+    elif replace:
+        from pgkeeper.operations.replace import ReplaceReport, ReplaceRequest
+        from pgkeeper.operations.replace import replace as run_replace
+
+        wanted = ReplaceRequest(
+            backup=backup,
+            database=database,
+            confirmation=confirm,
+            request_id=request_id,
+            trust_database=trust_database,
+            globals_mode=globals_mode,
+            wait=patience,
+        )
+        replaced = work(door, "restore", job, ReplaceReport, lambda progress: run_replace(wanted, door.settings, progress))
+        door.show("replace", replaced, lambda: _show_replaced(replaced))
+        _warn(door, replaced.warnings)
+    else:
+        from pgkeeper.operations.restore import RestoreReport, RestoreRequest, restore
+
+        request = RestoreRequest(
+            backup=backup,
+            database=database,
+            to=to,
+            request_id=request_id,
+            trust_database=trust_database,
+            globals_mode=globals_mode,
+            wait=patience,
+        )
+        report = work(door, "restore", job, RestoreReport, lambda progress: restore(request, door.settings, progress))
+        door.show("restore", report, lambda: _show(report))
+        _warn(door, report.warnings)
+
+
+def _resume(door: Door, wait: timedelta) -> None:
+    from pgkeeper.operations.resume import resume
+
+    with door.progress() as progress:
+        report = resume(door.settings, progress, wait)
+    door.show("resume", report, lambda: say("\n".join(report.settled) or "There is nothing to resume."))
+
+
+def _warn(door: Door, warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
         door.warn(warning)
+
+
+def _show_replaced(report: "ReplaceReport") -> None:
+    if not report.changed:
+        say(f"{report.database}: nothing to do, this request was done {moment(report.replaced_at)}")
+        return
+    age = format_duration((report.replaced_at - report.created_at).total_seconds())
+    say(f"{report.database}: replaced in {format_duration(report.seconds)}, down for {format_duration(report.downtime_seconds)}")
+    say(f"  from   {report.backup_id}, {age} old")
+    say(f"  equal  {report.tables} tables, {report.rows} rows, sequences, large objects and schema were compared with the backup")
+    say(f"  kept   {report.kept_as}, as it was; and its backup {report.pre_restore_backup}")
+    say(f"  back   pgkeeper restore --undo --database '{report.database}' --confirm RESTORE")
+
+
+def _show_undone(report: "UndoReport") -> None:
+    if not report.changed:
+        say(f"{report.database}: nothing to do, this request was done {moment(report.undone_at)}")
+        return
+    say(
+        f"{report.database}: as it was before, after {format_duration(report.seconds)}, down for {format_duration(report.downtime_seconds)}"
+    )
+    say(f"  kept   {report.kept_as}, with what was written since; only superusers may enter it")
 
 
 def _show(report: "RestoreReport") -> None:

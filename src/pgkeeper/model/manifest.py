@@ -207,10 +207,11 @@ class ClusterFacts(_Part):
 
 
 class Manifest(_Part):
-    """Everything a backup says about itself."""
+    """Everything a backup says about itself. `purpose` is `pre_restore` for one that was made just before its database was replaced."""
 
     format: Literal["pgkeeper.manifest/1"] = "pgkeeper.manifest/1"
     backup_id: str
+    purpose: Literal["regular", "pre_restore"] = "regular"
     made_by: str
     started_at: datetime
     snapshot_at: datetime

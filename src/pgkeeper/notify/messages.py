@@ -65,6 +65,20 @@ def check_failed(project: str, console_url: str, failures: Mapping[str, ErrorInf
     return Message(f"⚠️ {project} - Backup Check Alert", text)
 
 
+def database_replaced(project: str, database: str, backup_id: str, kept_as: str, downtime: float, rows: int, now: datetime) -> Message:
+    """Return the notice that a database was replaced by a backup; `downtime` in seconds."""
+    return Message(
+        f"✅ {project} - Restore Completed",
+        f"Database: {database}\n\n"
+        f"Status: ✅ RESTORED\n"
+        f"Time: {now.astimezone(UTC).strftime(_TIME)}\n"
+        f"Backup: {backup_id}, {rows} rows\n"
+        f"Downtime: {format_duration(downtime)}\n\n"
+        f"The database as it was before is kept as {kept_as}.\n"
+        f"To go back: pgkeeper restore --undo --database '{database}' --confirm RESTORE\n",
+    )
+
+
 def test_message(project: str, now: datetime) -> Message:
     """Return the message of `pgkeeper notify test`."""
     return Message(

@@ -12,6 +12,7 @@ from pgkeeper.operations.backup_database import back_up_database
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message, shared_status
+from pgkeeper.operations.resume import resume_first
 from pgkeeper.operations.size_history import remember_backup
 from pgkeeper.operations.tell_owner import tell_backup_failed
 from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
@@ -72,6 +73,7 @@ def backup(request: BackupRequest, settings: Settings, progress: Progress) -> Ba
     One database's failure never stops the others; failures are in the report, not raised.
     """
     outcomes: list[BackupOutcome] = []
+    resume_first(settings, progress)
     try:
         cluster, names = _survey(request, settings)
     except Exception as error:  # noqa: BLE001 - whatever it is, the owner must hear of it

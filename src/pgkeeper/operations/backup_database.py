@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from pgkeeper import __version__
 from pgkeeper.host.identity import machine_id
@@ -50,6 +51,7 @@ def back_up_database(
     keep: bool,
     wait: timedelta,
     adopt: bool,
+    purpose: Literal["regular", "pre_restore"] = "regular",
 ) -> tuple[StoredBackup | None, Manifest]:
     """Make one backup and return where it lies (None unless `keep`) and its manifest.
 
@@ -68,7 +70,7 @@ def back_up_database(
             # A table that was truncated every single time is one that always is (staging, a queue): it must not cost all others theirs.
             tolerated = restless or frozenset() if attempt == _TRIES else frozenset()
             try:
-                return _attempt(store, cluster, database, settings, progress, keep=keep, tolerated=tolerated)
+                return _attempt(store, cluster, database, settings, progress, keep=keep, tolerated=tolerated, purpose=purpose)
             except (LockTimeoutError, ChangedMeanwhileError) as error:
                 if attempt == _TRIES:
                     raise
@@ -88,6 +90,7 @@ def _attempt(
     *,
     keep: bool,
     tolerated: frozenset[str],
+    purpose: Literal["regular", "pre_restore"],
 ) -> tuple[StoredBackup | None, Manifest]:
     identity, started = _new_id(store, cluster, database)
     previous = _previous(store, cluster, database)
@@ -129,6 +132,7 @@ def _attempt(
         _read_back(place, files, contents)
         manifest = Manifest(
             backup_id=identity,
+            purpose=purpose,
             made_by=f"pgkeeper {__version__}",
             started_at=started,
             snapshot_at=snapshot_at,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import BusyError
 from pgkeeper.model.retention import Held, Policy, Verdict, decide
+from pgkeeper.operations.expire_replaced import expire_replaced
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.jobs import forget_jobs
 from pgkeeper.operations.places import STORE_WAIT, local_store, store_lock
@@ -39,11 +40,13 @@ class ExpireReport(Message):
     """What was removed, or with `dry_run` what would be; `problems` names what could not be.
 
     `held_back` says why nothing of any database may be removed, and until when: the clock is in doubt, or nothing is known of the past.
+    `replaced` are databases that were put aside by a restore, and dropped.
     """
 
     dry_run: bool
     held_back: str
     removed: tuple[str, ...]
+    replaced: tuple[str, ...] = ()
     databases: tuple[DatabaseExpiry, ...]
     problems: tuple[str, ...] = ()
 
@@ -62,7 +65,8 @@ def expire(settings: Settings, *, dry_run: bool = False, wait: timedelta = STORE
     if dry_run:
         now = datetime.now(UTC)
         held_back = look_at_clock(settings, now).held_back(now)
-        return _report(list(decide_all(local_store(settings).backups(), now, settings.retention, held_back)), held_back, dry_run=True)
+        report = _report(list(decide_all(local_store(settings).backups(), now, settings.retention, held_back)), held_back, dry_run=True)
+        return _with_replaced(report, settings, now)
     with store_lock(settings, wait):
         # Not earlier: waiting may have taken long.
         now = datetime.now(UTC)
@@ -78,7 +82,15 @@ def expire(settings: Settings, *, dry_run: bool = False, wait: timedelta = STORE
             again = _look(settings, now)[1]
             report = report.model_copy(update={"problems": (*report.problems, *([again] if again else []))})
     forget_jobs(settings, now - _JOBS_KEPT)
-    return report
+    return _with_replaced(report, settings, now)
+
+
+def _with_replaced(report: ExpireReport, settings: Settings, now: datetime) -> ExpireReport:
+    """Let replaced databases expire too, unless the clock is in doubt."""
+    if report.held_back:
+        return report
+    replaced = expire_replaced(settings, now, dry_run=report.dry_run)
+    return report.model_copy(update={"replaced": replaced.dropped, "problems": (*report.problems, *replaced.problems)})
 
 
 def decide_all(backups: Iterable[StoredBackup], now: datetime, policy: Policy, held_back: str) -> Iterator["Expiry"]:

@@ -8,7 +8,7 @@ from pgkeeper.host.identity import host_identity
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.seal import host_seal
 from pgkeeper.model.errors import UsageError
-from pgkeeper.postgres.server import Server
+from pgkeeper.postgres.server import Server, Session
 from pgkeeper.settings import Settings
 from pgkeeper.stores.local import LocalStore
 from pgkeeper.stores.stored_backup import StoredBackup
@@ -42,6 +42,16 @@ def catalog(settings: Settings) -> Catalog:
     return shared_catalog(settings.state_dir, settings.catalog_url.get_secret_value())
 
 
+def outside_session(settings: Settings, database: str) -> Session:
+    """Return a superuser's session in a database that is not `database`, so that it can be renamed."""
+    reached = server(settings)
+    session = reached.connect_maintenance()
+    if session.info.dbname != database:
+        return session
+    session.close()
+    return reached.connect("template1" if database != "template1" else "postgres")
+
+
 def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str], StoredBackup]:
     """Return the newest backup of each (cluster, database).
 
@@ -54,17 +64,17 @@ def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str
     return newest
 
 
-def one_backup(store: LocalStore, wanted: str, database: str | None) -> StoredBackup:
+def one_backup(store: LocalStore, wanted: str, database: str | None, never_latest: frozenset[str] = frozenset()) -> StoredBackup:
     """Return the backup a person means by an id or by `latest` (with a database where there are several).
 
-    Raises UsageError (exit status 2) naming the choices when that is not exactly one.
+    `latest` never means one of `never_latest`. Raises UsageError (exit status 2) naming the choices when that is not exactly one.
     """
     if wanted != LATEST:
         found = store.find(wanted)
         if database is not None and found.database != database:
             raise UsageError(f"backup {wanted} is one of database {found.database}, not of {database}")
         return found
-    newest = newest_by_database(store.backups())
+    newest = newest_by_database(tuple(backup for backup in store.backups() if backup.backup_id not in never_latest))
     chosen = [backup for backup in newest.values() if database is None or backup.database == database]
     if len(chosen) == 1:
         return chosen[0]

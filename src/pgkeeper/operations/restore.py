@@ -14,8 +14,10 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.operations.places import LATEST, local_store, one_backup, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.restore_database import DatabaseRestore
+from pgkeeper.operations.resume import resume_first
 from pgkeeper.postgres.facts import ClusterIdentity, identify
 from pgkeeper.postgres.new_database import PARTIAL_PREFIX, claim_restores, database_exists, database_oid
+from pgkeeper.postgres.roles import GlobalsMode, plan_roles
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
 from pgkeeper.stores.files import replace_file
@@ -25,6 +27,7 @@ from pgkeeper.stores.stored_backup import StoredBackup
 class RestoreRequest(Message):
     """Which backup, of which database (needed for `latest` where there are several), into which new database.
 
+    `globals_mode`: bring back roles that are missing, all (existing ones become as in the backup), or none.
     `trust_database` loads data as a superuser, and so lets the database's own code run as one. A `request_id` makes the
     request repeatable: the same one again changes nothing while its database is still there.
     """
@@ -34,6 +37,7 @@ class RestoreRequest(Message):
     to: str | None = None
     request_id: str | None = None
     trust_database: bool = False
+    globals_mode: GlobalsMode = "missing"
     wait: timedelta = timedelta()
 
 
@@ -48,6 +52,8 @@ class RestorePlan(Message):
     size_bytes: int
     created_at: datetime
     age_seconds: float
+    roles_created: tuple[str, ...] = ()
+    roles_changed: tuple[str, ...] = ()
 
 
 class RestoreReport(Message):
@@ -89,7 +95,10 @@ def plan_restore(request: RestoreRequest, settings: Settings) -> RestorePlan:
         target = _target(request, backup)
         _require_room(session, cluster, target)
         reason = f"database {target} would be created from backup {backup.backup_id}"
-        return _plan(backup.backup_id, backup.database, target, backup.created_at, manifest.database.size_bytes, reason, change=True)
+        plan = _plan(backup.backup_id, backup.database, target, backup.created_at, manifest.database.size_bytes, reason, change=True)
+        roles = plan_roles(session, manifest.cluster, request.globals_mode)
+        names = {"roles_created": tuple(role.name for role in roles.missing), "roles_changed": tuple(role.name for role in roles.changed)}
+        return plan.model_copy(update=names)
 
 
 def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> RestoreReport:
@@ -99,6 +108,7 @@ def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> 
     the name is taken, IntegrityError when the backup is damaged or what was restored differs from it, BusyError when another restore runs.
     """
     began = time.monotonic()
+    resume_first(settings, progress)
     with server(settings).connect_maintenance() as session, told("the restore"):
         require_superuser(session)
         cluster = identify(session)
@@ -116,7 +126,15 @@ def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> 
             try:
                 with backup.being_read():
                     result = DatabaseRestore(
-                        session, cluster, backup, manifest, target, server(settings), progress, request.trust_database
+                        session,
+                        cluster,
+                        backup,
+                        manifest,
+                        target,
+                        server(settings),
+                        progress,
+                        request.trust_database,
+                        globals_mode=request.globals_mode,
                     ).run()
             except Exception as error:
                 log.error("restore failed", backup_id=backup.backup_id, target=target, error=str(error))

@@ -28,7 +28,7 @@ from pgkeeper.postgres.new_database import (
     open_database,
     set_aside,
 )
-from pgkeeper.postgres.roles import create_missing_roles
+from pgkeeper.postgres.roles import GlobalsMode, apply_roles, require_roles
 from pgkeeper.postgres.server import Server, Session, told
 from pgkeeper.postgres.stored_settings import search_path
 from pgkeeper.postgres.tablespaces import tablespaces
@@ -56,7 +56,8 @@ class DatabaseRestore:
     comparison) leaves the database as `<target>_unverified`, since it may be all there is.
 
     `trust_database` loads data as a superuser. `throwaway` says that the whole server is shut in and gone afterwards: nothing needs to be
-    cleared, and what would run owners' code as a superuser is remarked on instead of refused.
+    cleared, and what would run owners' code as a superuser is remarked on instead of refused. `closed` lets nobody into the finished
+    database. `globals_mode` says which of the backup's roles come back with it.
     """
 
     admin: Session
@@ -68,6 +69,8 @@ class DatabaseRestore:
     progress: Progress
     trust_database: bool = False
     throwaway: bool = False
+    closed: bool = False
+    globals_mode: GlobalsMode = "missing"
 
     def __post_init__(self) -> None:
         """Choose the name under which the database is built."""
@@ -88,13 +91,15 @@ class DatabaseRestore:
         if not self.trust_database:
             require_loader_login(self.server, self.admin, self.cluster.major)
         require_fit(self.admin, self.cluster, self.manifest)
+        if self.globals_mode == "none":
+            require_roles(self.admin, self.manifest.cluster)
         if self.manifest.omitted:
             names = ", ".join(f"{table.schema_name}.{table.name}" for table in self.manifest.omitted)
             self.result.warnings.append(f"not in the backup, and so not restored: rows of {names}")
         with self.phase("check backup"):
             check_files(self.backup, self.manifest, self.progress)
         with self.phase("create roles"):
-            self.result.created_roles = create_missing_roles(self.admin, self.manifest.cluster, self.result.warnings)
+            self.result.created_roles = apply_roles(self.admin, self.manifest.cluster, self.globals_mode, self.result.warnings)
         self.build()
         return self.result
 
@@ -135,7 +140,7 @@ class DatabaseRestore:
         with self.phase("compare"):
             self._compare()
         with self.phase("open"):
-            self.result.warnings += open_database(self.admin, self._partial, self.target, self.manifest.database)
+            self.result.warnings += open_database(self.admin, self._partial, self.target, self.manifest.database, closed=self.closed)
 
     def _match_template(self) -> None:
         """Remove what template0 brings and the original did not have."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.manifest import Manifest
-from pgkeeper.notify.messages import Message, backup_failed, check_failed
+from pgkeeper.notify.messages import Message, backup_failed, check_failed, database_replaced
 from pgkeeper.notify.send import send
 from pgkeeper.operations.places import local_store
 from pgkeeper.settings import Settings
@@ -23,6 +23,11 @@ def tell_backup_failed(failures: Mapping[str, ErrorInfo], tried: int, settings: 
 def tell_check_failed(failures: Mapping[str, ErrorInfo], settings: Settings) -> tuple[str, ...]:
     """Tell which backups, by their ids, failed a check. Returns warnings about addresses that could not be reached."""
     return _tell(settings, lambda now: check_failed(settings.project_name, settings.console_url, failures, now))
+
+
+def tell_replaced(database: str, backup_id: str, kept_as: str, downtime: float, rows: int, settings: Settings) -> tuple[str, ...]:
+    """Tell that a database was replaced. Returns warnings about addresses that could not be reached."""
+    return _tell(settings, lambda now: database_replaced(settings.project_name, database, backup_id, kept_as, downtime, rows, now))
 
 
 def _tell(settings: Settings, compose: Callable[[datetime], Message]) -> tuple[str, ...]:

@@ -222,6 +222,12 @@ def database_statistics(session: Session) -> tuple[int, int, int]:
     return row["size"], row["tables"], row["rows"]
 
 
+def database_size(session: Session, name: str) -> int | None:
+    """Return a database's size in bytes, None when there is none of that name."""
+    row = session.execute("SELECT pg_database_size(oid) AS size FROM pg_database WHERE datname = %s", (name,)).fetchone()
+    return row["size"] if row else None
+
+
 def other_versions(session: Session, extensions: Iterable[Extension]) -> list[str]:
     """Return a remark for each extension whose version in the session's database is not the one in `extensions`."""
     here = {row["name"]: row["version"] for row in session.execute(_EXTENSIONS)}

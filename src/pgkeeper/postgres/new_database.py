@@ -52,6 +52,11 @@ def database_oid(session: Session, name: str) -> int | None:
     return row["oid"] if row else None
 
 
+def database_is_closed(session: Session, name: str) -> bool:
+    """Tell whether a database of that name exists and lets nobody in."""
+    return session.execute("SELECT FROM pg_database WHERE datname = %s AND NOT datallowconn", (name,)).fetchone() is not None
+
+
 def drop_database(server: Server, session: Session, name: str) -> None:
     """Remove a database with everyone in it; nothing happens when it is not there.
 
@@ -60,6 +65,7 @@ def drop_database(server: Server, session: Session, name: str) -> None:
     query = "SELECT s.subname AS name FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = %s"
     subscriptions = [row["name"] for row in session.execute(query, (name,))]
     if subscriptions:
+        session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
         with server.connect(name) as inside:
             for subscription in map(sql.Identifier, subscriptions):
                 inside.execute(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(subscription))
@@ -89,8 +95,8 @@ def claim_restores(session: Session) -> str:
     return f"process {holder['pid']} ({holder['role']}, from {holder['client']})" if holder else ""
 
 
-def open_database(session: Session, partial: str, name: str, facts: DatabaseFacts) -> list[str]:
-    """Give the finished database owner, privileges, settings, comment, limit and its name, all at once.
+def open_database(session: Session, partial: str, name: str, facts: DatabaseFacts, *, closed: bool = False) -> list[str]:
+    """Give the finished database owner, privileges, settings, comment, limit and its name, all at once; `closed` leaves nobody in.
 
     Settings come last, since some (read-only) would stand in our own way. Whoever is in the database is sent away first: monitoring that
     visits every database must not cost a restore. Returns warnings about settings that this server does not take.
@@ -106,10 +112,10 @@ def open_database(session: Session, partial: str, name: str, facts: DatabaseFact
             _set_privileges(session, database, facts.owner, facts.privileges)
         if facts.comment is not None:
             session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, facts.comment))
-        template = sql.SQL("true" if facts.is_template else "false")
+        template, connections = (sql.SQL("true" if wanted else "false") for wanted in (facts.is_template, not closed))
         session.execute(
-            sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {} IS_TEMPLATE {}").format(
-                database, facts.connection_limit, template
+            sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {} CONNECTION LIMIT {} IS_TEMPLATE {}").format(
+                database, connections, facts.connection_limit, template
             )
         )
         for setting in facts.settings:

@@ -49,6 +49,7 @@ synchronous_commit = off
 full_page_writes = off
 autovacuum = off
 max_prepared_transactions = 4
+wal_level = logical
 timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%a %u@%d '
 log_connections = off
@@ -152,6 +153,7 @@ class Cluster:
         """Drop a database, its subscriptions and its sessions; nothing happens when it isn't there."""
         if name not in self.databases():
             return
+        self.execute(sql.SQL("alter database {} allow_connections true").format(sql.Identifier(name)))
         with self.connect(name) as connection:
             names = connection.execute(
                 "select subname from pg_subscription where subdbid = (select oid from pg_database where datname = current_database())"

@@ -18,7 +18,17 @@ def test_the_version_is_told_without_importing_a_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["backup", "--nope"], ["nope"], ["verify", "--level", "deep"], ["restore"], ["backup", "--wait", "5 parsecs"]]
+    "arguments",
+    [
+        ["backup", "--nope"],
+        ["nope"],
+        ["verify", "--level", "deep"],
+        ["restore"],
+        ["restore", "--replace"],
+        ["restore", "latest", "--undo"],
+        ["restore", "latest", "--replace", "--to", "x"],
+        ["backup", "--wait", "5 parsecs"],
+    ],
 )
 def test_a_wrong_call_is_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2

@@ -54,8 +54,75 @@ def test_a_check_is_asked_for_as_given() -> None:
 
 
 def test_a_restore_is_asked_for_as_given() -> None:
-    params = {"backup": "latest", "database": "-x", "to": None, "request_id": "a b", "trust_database": False}
-    assert module("pgkeeper_restore").command_line(params) == ["restore", "--request-id=a b", "--database=-x", "--", "latest"]
+    assert module("pgkeeper_restore").command_line(wish(database="-x")) == [
+        "restore",
+        "--request-id=a b",
+        "--database=-x",
+        "--",
+        "latest",
+    ]
+
+
+def wish(**params: object) -> dict[str, Any]:
+    """Parameters of pgkeeper_restore as Ansible hands them over."""
+    given = {name: option.get("default") for name, option in module("pgkeeper_restore").ARGUMENTS.items()}
+    return {**given, "request_id": "a b", **params}
+
+
+def test_a_replacement_is_asked_for_with_the_word_that_was_given() -> None:
+    assert module("pgkeeper_restore").command_line(wish(replace=True, confirmation="restore", backup="-x-20260301T030000Z")) == [
+        "restore",
+        "--request-id=a b",
+        "--replace",
+        "--confirm=restore",
+        "--",
+        "-x-20260301T030000Z",
+    ]
+
+
+def test_an_undoing_is_asked_for_without_a_backup() -> None:
+    assert module("pgkeeper_restore").command_line(wish(undo=True, confirmation="RESTORE", database="app")) == [
+        "restore",
+        "--request-id=a b",
+        "--database=app",
+        "--undo",
+        "--confirm=RESTORE",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({}, ""),
+        ({"to": "copy"}, ""),
+        ({"replace": True}, ""),
+        ({"replace": True, "to": "copy"}, "to and replace exclude one another"),
+        ({"undo": True, "to": "copy"}, "to and undo exclude one another"),
+        ({"replace": True, "undo": True}, "replace and undo exclude one another"),
+    ],
+)
+def test_what_cannot_be_had_together_is_said(params: dict[str, Any], said: str) -> None:
+    assert module("pgkeeper_restore").contradiction(wish(**params)) == said
+
+
+@pytest.mark.parametrize("option", ["replace", "undo"])
+def test_without_the_word_nothing_is_replaced_or_undone(option: str) -> None:
+    assert (option, True, ("confirmation",)) in module("pgkeeper_restore").RULES["required_if"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "before", "after"),
+    [
+        ({"target": "copy", "backup_id": "b"}, "copy: no such database\n", "copy: restored from b\n"),
+        ({"database": "app", "backup_id": "b"}, "app: as it is now\n", "app: restored from b\n"),
+        ({"database": "app", "undone": "r"}, "app: as r left it\n", "app: as before r\n"),
+    ],
+    ids=["beside", "replace", "undo"],
+)
+def test_the_difference_is_whose_data_the_database_holds(plan: dict[str, Any], before: str, after: str) -> None:
+    difference = module("pgkeeper_restore").difference
+    assert difference({**plan, "would_change": True}) == {"before": before, "after": after}
+    assert difference({**plan, "would_change": False}) == {"before": after, "after": after}
 
 
 def job(**values: object) -> dict[str, Any]:

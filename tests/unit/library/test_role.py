@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,36 @@ def test_every_template_says_first_that_ansible_manages_it(template: Path) -> No
     lines = template.read_text(encoding="utf-8").splitlines()
     first = lines[1] if lines[0].startswith("#!") else lines[0]
     assert first == "{{ ansible_managed | comment }}"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("shop", True),
+        ("shop.service", True),
+        ("worker@1.service", True),
+        ("my\\x2dapp.timer", True),
+        ("postgresql-exporter.service", True),
+        ("--now", False),
+        ("-H", False),
+        ("@1.service", False),
+        ("a/b", False),
+        ("a;b", False),
+        ("*", False),
+        ("postgresql", False),
+        ("postgresql.service", False),
+        ("postgresql@15-main.service", False),
+        ("pgkeeper-services.path", False),
+        ("pgkeeper-services", False),
+    ],
+)
+def test_only_the_applications_units_may_be_stopped(name: str, *, allowed: bool) -> None:
+    assert bool(re.match(read("vars/main.yml")["__pgkeeper_unit_name"], name)) == allowed
+
+
+def test_the_helper_may_be_started_as_often_as_a_replacement_and_its_undoing_ask() -> None:
+    unit = (ROLE / "templates/pgkeeper-services.service.j2").read_text(encoding="utf-8")
+    assert "StartLimitBurst=50" in unit.splitlines()
 
 
 def rendered(settings: dict[str, Any]) -> str:

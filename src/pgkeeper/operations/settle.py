@@ -1,0 +1,54 @@
+"""Finish what a killed replacement left: in the old database or in the new one, never between, and with services running."""
+
+from pgkeeper.host.logs import log
+from pgkeeper.host.services import Services
+from pgkeeper.model.errors import OperationFailed
+from pgkeeper.model.progress import Progress
+from pgkeeper.model.replacement import Replacement, ending, was_touched
+from pgkeeper.operations.places import outside_session, server
+from pgkeeper.operations.replacements import ReplacementJournal, replacements
+from pgkeeper.postgres.facts import identify
+from pgkeeper.postgres.new_database import database_is_closed, database_oid, drop_database
+from pgkeeper.postgres.server import Session, told
+from pgkeeper.postgres.swap import open_again
+from pgkeeper.settings import Settings
+
+
+def settle(settings: Settings, progress: Progress) -> list[str]:
+    """Settle every replacement on this server that is not finished; the caller holds the server's restore lock, so nobody is at it.
+
+    Returns what was done, a line each. Raises PgkeeperError when production can't be brought up.
+    """
+    return [settle_one(settings, each, progress) for each in replacements(settings) if not each.finished]
+
+
+def settle_one(settings: Settings, replacement: Replacement, progress: Progress) -> str:
+    """Settle one; returns what was done, for people."""
+    progress.phase(f"settle {replacement.replacement_id}")
+    with outside_session(settings, replacement.database) as session, told(f"settling {replacement.replacement_id}"):
+        if identify(session).system_identifier != replacement.system_identifier:
+            raise OperationFailed(
+                f"{replacement.replacement_id} was begun on another server", f"system identifier {replacement.system_identifier}"
+            )
+        went_on = ending(replacement, database_oid(session, replacement.database)) == "go_on"
+        if went_on:
+            open_again(session, replacement.new_oid)
+        else:
+            _go_back(session, replacement, settings)
+    if was_touched(replacement):
+        Services(settings.app_services, settings.state_dir).start()
+    ReplacementJournal(settings, replacement.replacement_id).note("done" if went_on else "undone")
+    log.warning("replacement settled", replacement_id=replacement.replacement_id, went_on=went_on)
+    what = f"{'undoing the replacement of' if replacement.kind == 'undo' else 'replacing'} {replacement.database}"
+    if went_on:
+        return f"{what} had been done, but for the end; {replacement.database} is open and services run"
+    return f"{what} was given up; {replacement.database} is as it was before, and services run"
+
+
+def _go_back(session: Session, replacement: Replacement, settings: Settings) -> None:
+    if was_touched(replacement) and database_oid(session, replacement.database) == replacement.old_oid:
+        open_again(session, replacement.old_oid)
+    # Only what waited, closed, to take the place: never a database that anybody could have written to.
+    waits = replacement.kind == "replace" and database_is_closed(session, replacement.new_name)
+    if waits and replacement.new_oid in (0, database_oid(session, replacement.new_name)):
+        drop_database(server(settings), session, replacement.new_name)
