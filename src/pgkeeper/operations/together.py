@@ -11,7 +11,8 @@ class Together:
     def __init__(self, whole: Progress, parts: int) -> None:
         self._whole = whole
         self._lock = threading.Lock()
-        self._bytes: dict[int, tuple[int, int | None]] = {}
+        self._now: dict[int, int] = {}
+        self._before = 0
         whole.phase(f"{parts} at once")
 
     def part(self, name: str) -> "Part":
@@ -23,14 +24,17 @@ class Together:
         with self._lock:
             self._whole.note(text)
 
-    def count(self, part: int, done_bytes: int, total_bytes: int | None) -> None:
-        """Take in how far one part is. The sum has a total only while every part that counts knows its own."""
+    def count(self, part: int, done_bytes: int) -> None:
+        """Take in how far one part is. A part that counts from the beginning again has entered another phase.
+
+        There is no total, since nobody knows how many phases count bytes: a guess at the time left would be far off.
+        """
         with self._lock:
-            self._bytes[part] = (done_bytes, total_bytes)
-            totals = [total for _done, total in self._bytes.values()]
-            known = [total for total in totals if total is not None]
-            total = sum(known) if len(known) == len(totals) else None
-            self._whole.advance(sum(done for done, _total in self._bytes.values()), total)
+            last = self._now.get(part, 0)
+            if done_bytes < last:
+                self._before += last
+            self._now[part] = done_bytes
+            self._whole.advance(self._before + sum(self._now.values()), None)
 
 
 class Part:
@@ -44,9 +48,9 @@ class Part:
         """Say what this piece of work begins."""
         self._together.note(f"{self._name}: {name}")
 
-    def advance(self, done_bytes: int, total_bytes: int | None) -> None:
+    def advance(self, done_bytes: int, total_bytes: int | None) -> None:  # noqa: ARG002 - see Together.count
         """Count this piece's bytes into the sum."""
-        self._together.count(id(self), done_bytes, total_bytes)
+        self._together.count(id(self), done_bytes)
 
     def note(self, text: str) -> None:
         """Pass on a remark, saying whose it is."""
