@@ -44,11 +44,13 @@ def processes_with_environment(variable: str, value: str) -> list[str]:
 def sandboxed_processes(directory: Path) -> list[int]:
     """Ids of the processes, of any user, that see something below `directory` from a sandbox, and of those that hold such a sandbox."""
     ours = Path("/proc/self/ns/mnt").readlink()
+    # A mount is told by its path within its file system, and the temporary directory may be one of its own.
+    seen = f"/{directory.parent.name}/{directory.name}/"
     found = []
     for pid in _process_ids():
         try:
             elsewhere = Path(f"/proc/{pid}/ns/mnt").readlink() != ours
-            if f"{directory}/" in (Path(f"/proc/{pid}/mountinfo").read_text() if elsewhere else _sandbox_arguments(pid)) and is_alive(pid):
+            if seen in (Path(f"/proc/{pid}/mountinfo").read_text() if elsewhere else _sandbox_arguments(pid)) and is_alive(pid):
                 found.append(pid)
         except OSError:
             continue
