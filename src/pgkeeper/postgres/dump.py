@@ -2,7 +2,6 @@
 
 import os
 import select
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from subprocess import PIPE
@@ -185,7 +184,7 @@ def _fill(pipe: int, *, gather: bool) -> bytes:
     size = len(parts[0])
     while parts[-1] and size < CHUNK:
         if gather:
-            time.sleep(_GATHER_SECONDS)
+            select.select([], [], [], _GATHER_SECONDS)
         if not select.select([pipe], [], [], _SILENT_SECONDS)[0]:
             break
         parts.append(os.read(pipe, CHUNK - size))
