@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pgkeeper.host.durable import fsync_directory
 from pgkeeper.model.errors import OperationFailed
 
 
@@ -34,7 +35,7 @@ class Journal:
             finally:
                 os.close(descriptor)
             if new:
-                _fsync_directory(self.path.parent)
+                fsync_directory(self.path.parent)
         except OSError as error:
             raise OperationFailed(f"cannot write {self.path}", error.strerror or "", "it must belong to postgres and have space") from error
 
@@ -60,11 +61,3 @@ class Journal:
     def _is_cut_short(descriptor: int) -> bool:
         size = os.fstat(descriptor).st_size
         return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-
-
-def _fsync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pgkeeper.host.durable import replace_file
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import BusyError, OperationFailed, RefusedError
@@ -20,7 +21,6 @@ from pgkeeper.postgres.new_database import PARTIAL_PREFIX, claim_restores, datab
 from pgkeeper.postgres.roles import GlobalsMode, plan_roles
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
-from pgkeeper.stores.files import replace_file
 from pgkeeper.stores.stored_backup import StoredBackup
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, ValidationError
 
+from pgkeeper.host.durable import replace_file
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.settling import Look, begin, look
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
-from pgkeeper.stores.files import replace_file
 
 _WAIT = timedelta(seconds=10)
 

@@ -14,12 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+from pgkeeper.host.durable import fsync_directory, replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import BusyError, OperationFailed, RefusedError, UsageError
 from pgkeeper.model.manifest import MANIFEST_FILE, Manifest, dump_manifest
 from pgkeeper.model.names import encode_segment, split_backup_id
 from pgkeeper.model.seal import Seal
-from pgkeeper.stores.files import fsync_directory, replace_file, write_file
+from pgkeeper.stores.files import write_file
 from pgkeeper.stores.stored_backup import StoredBackup
 
 _BUILDING = ".building-"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pgkeeper.host.durable import fsync_directory, replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.damage import LABEL as DAMAGE_LABEL
 from pgkeeper.model.damage import Damage
@@ -20,7 +21,7 @@ from pgkeeper.model.pin import LABEL as PIN_LABEL
 from pgkeeper.model.pin import Pin
 from pgkeeper.model.proof import LABEL, LEVELS, Level, Proof, at_least
 from pgkeeper.model.seal import Seal
-from pgkeeper.stores.files import fsync_directory, read_checked, read_gzip, replace_file
+from pgkeeper.stores.files import read_checked, read_gzip
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.manifest import FileEntry
-from pgkeeper.stores.files import read_checked, read_gzip, replace_file, write_file, write_gzip
+from pgkeeper.stores.files import read_checked, read_gzip, write_file, write_gzip
 
 SAME_DIRECTORY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 CONTENT = b"".join(b"%d\tsome text that compresses\n" % number for number in range(200_000))
@@ -86,12 +86,3 @@ def test_files_are_never_written_over(tmp_path: Path) -> None:
     write_file(tmp_path / "x", [b"1"])
     with pytest.raises(FileExistsError):
         write_file(tmp_path / "x", [b"2"])
-
-
-def test_replacing_leaves_the_old_content_or_the_new(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
-    replace_file(path, b"old")
-    replace_file(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.iterdir()) == [path]
