@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from .conftest import assert_nothing_left
 from .support.cluster import Cluster
 from .support.history import aged, settled
-from .support.product import BUSY, DONE, INTEGRITY, Pgkeeper
+from .support.product import BUSY, DONE, INTEGRITY, Pgkeeper, Running
 from .support.user import service_ids
 from .support.visitors import nobody_visits
 from .support.workspace import Workspace
@@ -87,14 +88,21 @@ def test_a_person_reads_that_it_is_proven_and_how_long_recovery_takes(keeper: Pg
     assert "recovery took" in run.stdout
 
 
+def hold(running: Running) -> None:
+    """Stop a proof in the middle: it goes on after SIGCONT."""
+    running.wait_for_child("postgres")
+    running.signal(signal.SIGSTOP)
+
+
 def test_a_backup_that_is_being_proven_cannot_be_removed(keeper: Pgkeeper) -> None:
     backup_id = newest(keeper, "two")
     with keeper.start("verify", backup_id, "--level", "restore") as running:
-        running.wait_for_child("postgres")
+        hold(running)
         refused = keeper("delete", backup_id, "--confirm", "DELETE").exits(BUSY)
         assert backup_id in refused.error
         busy = keeper("verify", newest(keeper, "one"), "--level", "restore").exits(BUSY)
         assert str(running.pid) in busy.error
+        running.signal(signal.SIGCONT)
         running.result().exits(DONE)
 
 
@@ -104,11 +112,12 @@ def test_a_backup_that_is_being_proven_does_not_expire(keeper: Pgkeeper) -> None
     old = aged(min((path for path in keeper.published() if path.parent.name == "one"), key=lambda path: path.name), timedelta(days=99)).name
     settled(keeper)
     with keeper.start("verify", old, "--level", "restore") as running:
-        running.wait_for_child("postgres")
+        hold(running)
         report = keeper("expire", "--json").exits(DONE).json
         assert old not in report["removed"]
         reasons = {each["backup_id"]: each["reason"] for database in report["databases"] for each in database["decisions"]}
         assert reasons[old] == "it is being read"
+        running.signal(signal.SIGCONT)
         running.result().exits(DONE)
     keeper("verify", "latest", "--database", "one", "--level", "restore").exits(DONE)
     assert old in keeper("expire", "--json").exits(DONE).json["removed"]
