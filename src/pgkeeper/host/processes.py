@@ -1,5 +1,6 @@
 """Child processes that never outlive us, never inherit our secrets, and whose exit status is always asked for."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -20,8 +21,8 @@ class Child:
 
     `environment` is all the child gets. The kernel ends the child when our process dies, however that happens (PR_SET_PDEATHSIG with
     `death_signal`, set by setpriv of util-linux, since Python code between fork and exec is unsafe beside threads). Start children only
-    from threads that stay: the signal comes when the starting thread ends. What the child says on stderr goes to an unnamed file in the
-    directory `messages` (default: the one for temporary files), so it can never block.
+    from threads that stay: the signal comes when the starting thread ends. What the child says on stderr goes to an unnamed file, so it can
+    never block: in memory, or in the directory `messages` for a child that may say more than memory should hold.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Child:
         messages: Path | None = None,
     ) -> None:
         self.name = Path(arguments[0]).name
-        self._stderr = tempfile.TemporaryFile(dir=messages)  # noqa: SIM115 - closed in __exit__
+        self._stderr = _in_memory("stderr") if messages is None else tempfile.TemporaryFile(dir=messages)  # noqa: SIM115 - closed in __exit__
         try:
             self._process = subprocess.Popen(
                 [_setpriv(), "--pdeathsig", death_signal, "--", *map(str, arguments)],
@@ -110,7 +111,7 @@ def run(
 
     Raises OperationFailed with the program's own words when it fails or takes longer than `timeout` seconds.
     """
-    with tempfile.TemporaryFile() as output, Child(arguments, environment, stdout=output, descriptors=descriptors) as child:
+    with _in_memory("stdout") as output, Child(arguments, environment, stdout=output, descriptors=descriptors) as child:
         status = child.wait(timeout)
         if status != 0:
             raise OperationFailed(f"{child.name} failed", describe(child, status))
@@ -127,6 +128,11 @@ def describe(child: Child, status: int) -> str:
     if status < 0:
         return f"ended by signal {-status}" + (f"; {words}" if words else "")
     return words or f"exit status {status}"
+
+
+def _in_memory(name: str) -> IO[bytes]:
+    # Not in the directory for temporary files: a kill while Python tries which one it can write to leaves the file it tries with.
+    return os.fdopen(os.memfd_create(f"pgkeeper-{name}"), "w+b")
 
 
 def _setpriv() -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,11 @@ with Child(["/bin/sleep", "300"], {}) as child:
 def test_output_is_returned_and_the_environment_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "x")
     assert run(["/usr/bin/env"], {"ONLY": "this"}) == "ONLY=this\n"
+
+
+def test_a_child_needs_no_directory_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    assert run(["/bin/sh", "-c", "echo said"], ENVIRONMENT) == "said\n"
 
 
 def test_a_failure_tells_in_the_programs_own_words() -> None:
