@@ -56,11 +56,17 @@ def is_held(state_dir: Path, name: str) -> bool:
     except FileNotFoundError:
         return False
     try:
+        return is_locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(descriptor: int) -> bool:
+    """Tell whether somebody holds the lock of an open file. The look itself is a shared lock, until the file is closed."""
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    finally:
-        os.close(descriptor)
     return False
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pgkeeper.host.locks import is_locked
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import OperationFailed
 
@@ -58,12 +59,9 @@ def _abandoned(place: Path) -> bool:
             return time.time() - place.stat().st_mtime > _YOUNG_SECONDS
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return not is_locked(lock)
     finally:
         os.close(lock)
-    return True
 
 
 def _clear(place: Path) -> None:

@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import BusyError, PgkeeperError
 from pgkeeper.model.replacement import Replacement
-from pgkeeper.operations.places import outside_session, server
+from pgkeeper.operations.only_restore import restore_lock
+from pgkeeper.operations.places import server
 from pgkeeper.operations.replacements import replacements
 from pgkeeper.operations.reports import Message
 from pgkeeper.postgres.facts import identify
@@ -29,24 +29,30 @@ def expire_replaced(settings: Settings, now: datetime, *, dry_run: bool) -> Repl
     opened or renamed is somebody's again. Without a server, nothing happens.
     """
     old = [known for known in replacements(settings) if _is_over(known, now, timedelta(days=settings.retention.days))]
+    if not old:
+        return ReplacedExpiry()
     dropped: list[str] = []
     problems: list[str] = []
-    for known in old:
-        try:
-            with outside_session(settings, known.old_name) as session, told(f"looking at {known.old_name}"):
-                cluster = identify(session)
+    try:
+        with server(settings).connect_maintenance() as session, told("looking for replaced databases"):
+            cluster = identify(session)
+            for known in old:
                 if cluster.system_identifier != known.system_identifier or not _is_aside(session, known):
                     continue
-                if not dry_run:
-                    with exclusive(settings.state_dir, f"restore {cluster.label}", "a restore"):
-                        drop_database(server(settings), session, known.old_name)
-                    log.info("replaced database expired", database=known.old_name, replacement_id=known.replacement_id)
-                dropped.append(known.old_name)
-        except BusyError:
-            continue
-        except PgkeeperError as error:
-            problems.append(f"the replaced database {known.old_name} was not dropped: {error}")
-            log.error("replaced database not expired", database=known.old_name, error=str(error))
+                try:
+                    if not dry_run:
+                        with restore_lock(settings, cluster), told(f"dropping {known.old_name}"):
+                            drop_database(server(settings), session, known.old_name)
+                        log.info("replaced database expired", database=known.old_name, replacement_id=known.replacement_id)
+                    dropped.append(known.old_name)
+                except BusyError:
+                    continue
+                except PgkeeperError as error:
+                    problems.append(f"the replaced database {known.old_name} was not dropped: {error}")
+    except PgkeeperError as error:
+        problems.append(f"replaced databases were not looked at: {error}")
+    for problem in problems:
+        log.error("replaced database not expired", error=problem)
     return ReplacedExpiry(dropped=tuple(dropped), problems=tuple(problems))
 
 

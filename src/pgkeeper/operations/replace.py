@@ -8,17 +8,17 @@ import shutil
 import time
 from datetime import UTC, datetime, timedelta
 
-from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.host.services import Services
 from pgkeeper.model.durations import format_duration
-from pgkeeper.model.errors import BusyError, OperationFailed, RefusedError, UsageError
+from pgkeeper.model.errors import OperationFailed, RefusedError, UsageError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, before_name, next_name
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.backup_database import back_up_database
 from pgkeeper.operations.change_over import ChangeOver, require_free
+from pgkeeper.operations.only_restore import only_restore
 from pgkeeper.operations.places import LATEST, local_store, one_backup, outside_session, server
 from pgkeeper.operations.replacements import ReplacementJournal, replacements
 from pgkeeper.operations.reports import Message
@@ -26,7 +26,7 @@ from pgkeeper.operations.restore_database import DatabaseRestore, Restored
 from pgkeeper.operations.settle import settle, settle_one
 from pgkeeper.operations.tell_owner import tell_replaced
 from pgkeeper.postgres.facts import ClusterIdentity, database_size, identify
-from pgkeeper.postgres.new_database import claim_restores, database_oid
+from pgkeeper.postgres.new_database import database_oid
 from pgkeeper.postgres.roles import GlobalsMode
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
@@ -126,21 +126,20 @@ def replace(request: ReplaceRequest, settings: Settings, progress: Progress) -> 
     began = time.monotonic()
     backup = _chosen(request, settings)
     manifest = backup.manifest()
-    with outside_session(settings, backup.database) as session, told("the replacement"):
-        require_superuser(session)
-        cluster = identify(session)
-        with exclusive(settings.state_dir, f"restore {cluster.label}", "a restore", request.wait):
-            if holder := claim_restores(session):
-                raise BusyError("a restore onto this server is already running", holder, "wait for it")
-            for said in settle(settings, progress):
-                progress.note(said)
-            before = _done_before(request, backup, cluster, settings)
-            if before is not None:
-                return _as_before(before, backup, manifest)
-            _require_confirmed(session, request, backup, manifest)
-            _require_possible(session, cluster, manifest, settings)
-            Services(settings.app_services, settings.state_dir).require_helper()
-            return _Replacing(request, settings, progress, session, cluster, backup, manifest).run(began)
+    with (
+        outside_session(settings, backup.database) as session,
+        told("the replacement"),
+        only_restore(session, settings, request.wait) as cluster,
+    ):
+        for said in settle(settings, progress):
+            progress.note(said)
+        before = _done_before(request, backup, cluster, settings)
+        if before is not None:
+            return _as_before(before, backup, manifest)
+        _require_confirmed(session, request, backup, manifest)
+        _require_possible(session, cluster, manifest, settings)
+        Services(settings.app_services, settings.state_dir).require_helper()
+        return _Replacing(request, settings, progress, session, cluster, backup, manifest).run(began)
 
 
 class _Replacing:

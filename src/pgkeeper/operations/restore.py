@@ -7,17 +7,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pgkeeper.host.durable import replace_file
-from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import BusyError, OperationFailed, RefusedError
+from pgkeeper.model.errors import OperationFailed, RefusedError
 from pgkeeper.model.names import POSTGRES_NAME_BYTES, fit_name
 from pgkeeper.model.progress import Progress
+from pgkeeper.operations.only_restore import only_restore
 from pgkeeper.operations.places import LATEST, local_store, one_backup, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.restore_database import DatabaseRestore
 from pgkeeper.operations.resume import resume_first
 from pgkeeper.postgres.facts import ClusterIdentity, identify
-from pgkeeper.postgres.new_database import PARTIAL_PREFIX, claim_restores, database_exists, database_oid
+from pgkeeper.postgres.new_database import PARTIAL_PREFIX, database_exists, database_oid
 from pgkeeper.postgres.roles import GlobalsMode, plan_roles
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
@@ -109,58 +109,57 @@ def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> 
     """
     began = time.monotonic()
     resume_first(settings, progress)
-    with server(settings).connect_maintenance() as session, told("the restore"):
-        require_superuser(session)
-        cluster = identify(session)
-        with exclusive(settings.state_dir, f"restore {cluster.label}", "a restore", request.wait):
-            done = _done_before(session, cluster, request, settings)
-            if done is not None:
-                return done.model_copy(update={"changed": False})
-            backup = one_backup(local_store(settings), request.backup, request.database)
-            manifest = backup.manifest()
-            target = _target(request, backup)
-            _require_room(session, cluster, target)
-            if holder := claim_restores(session):
-                raise BusyError("a restore onto this server is already running", holder, "wait for it")
-            log.info("restore begun", backup_id=backup.backup_id, target=target)
-            try:
-                with backup.being_read():
-                    result = DatabaseRestore(
-                        session,
-                        cluster,
-                        backup,
-                        manifest,
-                        target,
-                        server(settings),
-                        progress,
-                        request.trust_database,
-                        globals_mode=request.globals_mode,
-                    ).run()
-            except Exception as error:
-                log.error("restore failed", backup_id=backup.backup_id, target=target, error=str(error))
-                raise
-            report = RestoreReport(
-                backup_id=backup.backup_id,
-                database=backup.database,
-                target=target,
-                changed=True,
-                created_at=backup.created_at,
-                restored_at=datetime.now(UTC),
-                seconds=time.monotonic() - began,
-                phases=result.phases,
-                tables=len(manifest.contents.tables),
-                rows=manifest.contents.rows,
-                created_roles=result.created_roles,
-                warnings=tuple(result.warnings),
-                request_id=request.request_id,
-            )
-            try:
-                _remember(session, cluster, report, settings)
-            except OSError as error:
-                warning = f"the request could not be recorded in {_markers(settings)}: {error.strerror}"
-                report = report.model_copy(update={"warnings": (*report.warnings, warning)})
-            log.info("restore done", backup_id=backup.backup_id, target=target, seconds=round(report.seconds, 1))
-            return report
+    with (
+        server(settings).connect_maintenance() as session,
+        told("the restore"),
+        only_restore(session, settings, request.wait) as cluster,
+    ):
+        done = _done_before(session, cluster, request, settings)
+        if done is not None:
+            return done.model_copy(update={"changed": False})
+        backup = one_backup(local_store(settings), request.backup, request.database)
+        manifest = backup.manifest()
+        target = _target(request, backup)
+        _require_room(session, cluster, target)
+        log.info("restore begun", backup_id=backup.backup_id, target=target)
+        try:
+            with backup.being_read():
+                result = DatabaseRestore(
+                    session,
+                    cluster,
+                    backup,
+                    manifest,
+                    target,
+                    server(settings),
+                    progress,
+                    request.trust_database,
+                    globals_mode=request.globals_mode,
+                ).run()
+        except Exception as error:
+            log.error("restore failed", backup_id=backup.backup_id, target=target, error=str(error))
+            raise
+        report = RestoreReport(
+            backup_id=backup.backup_id,
+            database=backup.database,
+            target=target,
+            changed=True,
+            created_at=backup.created_at,
+            restored_at=datetime.now(UTC),
+            seconds=time.monotonic() - began,
+            phases=result.phases,
+            tables=len(manifest.contents.tables),
+            rows=manifest.contents.rows,
+            created_roles=result.created_roles,
+            warnings=tuple(result.warnings),
+            request_id=request.request_id,
+        )
+        try:
+            _remember(session, cluster, report, settings)
+        except OSError as error:
+            warning = f"the request could not be recorded in {_markers(settings)}: {error.strerror}"
+            report = report.model_copy(update={"warnings": (*report.warnings, warning)})
+        log.info("restore done", backup_id=backup.backup_id, target=target, seconds=round(report.seconds, 1))
+        return report
 
 
 def _target(request: RestoreRequest, backup: StoredBackup) -> str:

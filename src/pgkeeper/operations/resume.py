@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import BusyError, PgkeeperError
 from pgkeeper.model.progress import Progress
+from pgkeeper.operations.only_restore import restore_lock
 from pgkeeper.operations.places import server
 from pgkeeper.operations.replacements import replacements
 from pgkeeper.operations.reports import Message
@@ -26,8 +26,8 @@ def resume(settings: Settings, progress: Progress, wait: timedelta = timedelta()
     if all(known.finished for known in replacements(settings)):
         return ResumeReport()
     with server(settings).connect_maintenance() as session, told("resuming"):
-        label = identify(session).label
-    with exclusive(settings.state_dir, f"restore {label}", "a restore", wait):
+        cluster = identify(session)
+    with restore_lock(settings, cluster, wait):
         return ResumeReport(settled=tuple(settle(settings, progress)))
 
 

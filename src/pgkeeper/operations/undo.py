@@ -3,19 +3,19 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from pgkeeper.host.locks import exclusive
 from pgkeeper.host.services import Services
-from pgkeeper.model.errors import BusyError, RefusedError, UsageError
+from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, after_name
 from pgkeeper.operations.change_over import ChangeOver, require_free
+from pgkeeper.operations.only_restore import only_restore
 from pgkeeper.operations.places import outside_session, server
 from pgkeeper.operations.replace import CONFIRMATION
 from pgkeeper.operations.replacements import ReplacementJournal, replacements
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle import settle
 from pgkeeper.postgres.facts import database_size, identify
-from pgkeeper.postgres.new_database import claim_restores, database_oid
+from pgkeeper.postgres.new_database import database_oid
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.postgres.swap import keep_for_superusers, name_of
 from pgkeeper.settings import Settings
@@ -106,34 +106,33 @@ def undo(request: UndoRequest, settings: Settings, progress: Progress) -> UndoRe
     if before is not None:
         return _as_before(before, _undone_by(before, settings))
     known = _last(request.database, settings)
-    with outside_session(settings, known.database) as session, told("the undoing"):
-        require_superuser(session)
-        cluster = identify(session)
-        with exclusive(settings.state_dir, f"restore {cluster.label}", "a restore", request.wait):
-            if holder := claim_restores(session):
-                raise BusyError("a restore onto this server is already running", holder, "wait for it")
-            for said in settle(settings, progress):
-                progress.note(said)
-            before = _done_before(request, settings)
-            if before is not None:
-                return _as_before(before, _undone_by(before, settings))
-            known = _last(request.database, settings)
-            _require_undoable(session, known, cluster.system_identifier)
-            _require_confirmed(request, known)
-            Services(settings.app_services, settings.state_dir).require_helper()
-            change = ChangeOver(session, server(settings), cluster, settings, progress, request.wait)
-            require_free(session, known.database)
-            at = datetime.now(UTC)
-            journal = ReplacementJournal.begin(
-                settings, at, known.database,
-                kind="undo", system_identifier=cluster.system_identifier, backup_id=known.backup_id,
-                old_oid=known.new_oid, old_name=after_name(known.database, at),
-                new_oid=known.old_oid, new_name=name_of(session, known.old_oid), request_id=request.request_id,
-            )  # fmt: skip
-            replacement = journal.read()
-            assert replacement is not None
-            downtime = change.run(journal, replacement)
-            keep_for_superusers(session, replacement.old_oid)
+    with (
+        outside_session(settings, known.database) as session,
+        told("the undoing"),
+        only_restore(session, settings, request.wait) as cluster,
+    ):
+        for said in settle(settings, progress):
+            progress.note(said)
+        before = _done_before(request, settings)
+        if before is not None:
+            return _as_before(before, _undone_by(before, settings))
+        known = _last(request.database, settings)
+        _require_undoable(session, known, cluster.system_identifier)
+        _require_confirmed(request, known)
+        Services(settings.app_services, settings.state_dir).require_helper()
+        change = ChangeOver(session, server(settings), cluster, settings, progress, request.wait)
+        require_free(session, known.database)
+        at = datetime.now(UTC)
+        journal = ReplacementJournal.begin(
+            settings, at, known.database,
+            kind="undo", system_identifier=cluster.system_identifier, backup_id=known.backup_id,
+            old_oid=known.new_oid, old_name=after_name(known.database, at),
+            new_oid=known.old_oid, new_name=name_of(session, known.old_oid), request_id=request.request_id,
+        )  # fmt: skip
+        replacement = journal.read()
+        assert replacement is not None
+        downtime = change.run(journal, replacement)
+        keep_for_superusers(session, replacement.old_oid)
     return UndoReport(
         replacement_id=replacement.replacement_id,
         undone=known.replacement_id,
