@@ -14,6 +14,8 @@ from pgkeeper.model.errors import OperationFailed
 _STOP_SECONDS = 10
 _WORDS_LINES = 6
 _MESSAGE_BYTES = 64 * 1024
+# For a parent that died before the kernel was asked to tell of it, no signal comes: whoever is an orphan already does not begin.
+_UNLESS_ORPHAN = '[ "$PPID" = "$0" ] || exit 143; unset PWD; exec "$@"'
 
 
 class Child:
@@ -40,7 +42,7 @@ class Child:
         self._stderr = _in_memory("stderr") if messages is None else tempfile.TemporaryFile(dir=messages)  # noqa: SIM115 - closed in __exit__
         try:
             self._process = subprocess.Popen(
-                [_setpriv(), "--pdeathsig", death_signal, "--", *map(str, arguments)],
+                bound_to(os.getpid(), death_signal, arguments),
                 env=dict(environment),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.DEVNULL if stdout is None else stdout,
@@ -102,6 +104,11 @@ class Child:
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._stderr.close()
+
+
+def bound_to(parent: int, death_signal: Literal["TERM", "KILL"], arguments: Sequence[str | Path]) -> list[str]:
+    """Return the command that runs a program as a child of process `parent` for no longer than that lives. Raises OperationFailed."""
+    return [_setpriv(), "--pdeathsig", death_signal, "--", "/bin/sh", "-c", _UNLESS_ORPHAN, str(parent), *map(str, arguments)]
 
 
 def run(

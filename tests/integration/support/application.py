@@ -18,13 +18,14 @@ from .waiting import wait_until
 
 HELPER = Path(__file__).parents[3] / "roles" / "pgkeeper" / "files" / "services.py"
 
-# Tries again whatever happens, and writes down what was committed, and where.
+# Tries again whatever happens, and writes down what was committed, and where. Started again, it goes on behind what it wrote down.
 WRITER = """
 import json, sys, time
 import psycopg
 host, port, database, acknowledged = sys.argv[1:]
-number = 0
-with open(acknowledged, "a", buffering=1) as file:
+with open(acknowledged, "a+", buffering=1) as file:
+    file.seek(0)
+    number = max((json.loads(line)[0] for line in file), default=0)
     while True:
         try:
             with psycopg.connect(host=host, port=port, user="postgres", dbname=database, autocommit=True, connect_timeout=5) as connection:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pgkeeper.host.processes import Child, describe, run
+from pgkeeper.host.processes import Child, bound_to, describe, run
 from pgkeeper.model.errors import OperationFailed
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
@@ -32,6 +32,13 @@ def test_output_is_returned_and_the_environment_is_all_there_is(monkeypatch: pyt
 def test_a_child_needs_no_directory_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     assert run(["/bin/sh", "-c", "echo said"], ENVIRONMENT) == "said\n"
+
+
+def test_an_orphan_does_not_begin(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    for parent, expected in ((os.getppid(), False), (os.getpid(), True)):
+        subprocess.run(bound_to(parent, "TERM", ["/bin/touch", begun]), check=False)
+        assert begun.exists() == expected
 
 
 def test_a_failure_tells_in_the_programs_own_words() -> None:
