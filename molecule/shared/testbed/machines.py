@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from testbed import control_groups
 from testbed.commands import HostsFailed, last_line, run
 from testbed.places import Place
 from testbed.platforms import Platform
@@ -57,6 +58,7 @@ def start(place: Place, platform: Platform) -> None:
     if Path("/run/systemd/system").exists():
         run([*unit(place, platform), *command])
         return
+    command = control_groups.entering(place.namespace(platform.name), command)
     with place.log(platform.name).open("wb") as log:
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
@@ -119,7 +121,8 @@ def _is_host(entry: Path, wanted: bytes) -> bool:
         arguments = (entry / "cmdline").read_bytes().split(b"\0")
     except OSError:  # it ended meanwhile
         return False
-    return arguments[0].endswith(b"systemd-nspawn") and wanted in arguments
+    # Also the shell that is about to become one.
+    return wanted in arguments and any(argument.endswith(b"systemd-nspawn") for argument in arguments)
 
 
 def _within(seconds: float, reached: Callable[[], bool]) -> bool:

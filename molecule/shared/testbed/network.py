@@ -70,13 +70,13 @@ def connect(place: Place, platforms: list[Platform]) -> list[str]:
 
 
 def disconnect(place: Place) -> None:
-    """Remove all of it, as far as it is there."""
-    for namespace in json.loads(run(["ip", "-json", "netns", "list"]) or "[]"):
-        if str(namespace["name"]).startswith(place.namespace_prefix):
-            run(["ip", "netns", "delete", namespace["name"]])
+    """Remove all of it, as far as it is there: links first, as a namespace takes its own along some time after it is gone."""
     for link in json.loads(run(["ip", "-json", "link", "show"])):
         if link["ifname"] == place.bridge or str(link["ifname"]).startswith(f"{place.bridge}."):
             run(["ip", "link", "delete", link["ifname"]])
+    for namespace in json.loads(run(["ip", "-json", "netns", "list"]) or "[]"):
+        if str(namespace["name"]).startswith(place.namespace_prefix):
+            run(["ip", "netns", "delete", namespace["name"]])
     if f"table ip {place.table}" in run(["nft", "list", "tables"]).splitlines():
         run(["nft", "delete", "table", "ip", place.table])
 

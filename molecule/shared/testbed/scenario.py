@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-from testbed import images, machines, network, outfit
+from testbed import control_groups, images, machines, network, outfit
 from testbed.commands import HostsFailed
 from testbed.places import STATE, Place, alone
 from testbed.platforms import Login, Platform
@@ -36,6 +36,7 @@ def destroy(place: Place) -> None:
     roots = place.directory / "roots"
     for root in sorted(roots.iterdir()) if roots.exists() else []:
         machines.stop(root)
+    control_groups.remove(place.namespace_prefix)
     network.disconnect(place)
     if place.directory.exists():
         shutil.rmtree(place.directory)
