@@ -1,7 +1,7 @@
-"""Makes and removes the test hosts of a molecule scenario. create.yml and destroy.yml call it; README.md beside it says how to describe hosts.
+"""Makes and removes the test hosts of a molecule scenario, for create.yml and destroy.yml. README.md says how to describe hosts.
 
-  hosts.py create SCENARIO EPHEMERAL     platforms as JSON on stdin; writes what molecule and ssh need to know into EPHEMERAL
-  hosts.py destroy SCENARIO
+hosts.py create SCENARIO EPHEMERAL     platforms as JSON on stdin; writes what molecule and ssh need to know into EPHEMERAL
+hosts.py destroy SCENARIO
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Of a molecule run, each line after the second it was written in: how long each step took, and what each host's recap says changed.
 
-/ > [a-z]+\] Executing$/ {
+/ > [a-z_]+\] Executing$/ {
     step = $0
     sub(/\] Executing$/, "", step)
     sub(/.* > /, "", step)

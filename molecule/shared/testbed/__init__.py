@@ -1,1 +1,1 @@
-"""Debian hosts for the scenarios: a real systemd, cron and ssh, each with a network address of its own, on one machine and without Docker."""
+"""Debian hosts for the scenarios, with a real systemd, cron and ssh, and each with an address of its own. No Docker."""

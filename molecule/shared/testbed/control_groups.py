@@ -1,4 +1,7 @@
-"""A control group for each host, where no systemd of this machine gives it one: two systemds in the same groups would end each other's services."""
+"""A control group for each host, where no systemd of this machine gives it one.
+
+Two systemds in the same groups would see, and wait for, each other's processes.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from testbed.platforms import Platform
 SECONDS_TO_KEEP = 7 * 86400
 # Debian gives a new cluster the first port that is free on this machine, and a PostgreSQL that runs here is none of the image's business.
 PORT_HOOK = (
-    'for file in "$1"/etc/postgresql/*/main/postgresql.conf; do [ ! -e "$file" ] || sed --in-place "s/^port = .*/port = 5432/" "$file"; done'
+    'for file in "$1"/etc/postgresql/*/main/postgresql.conf; do '
+    '[ ! -e "$file" ] || sed --in-place "s/^port = .*/port = 5432/" "$file"; done'
 )
 # Keys made while the packages were unpacked would be the same on every host.
 KEYS_HOOK = 'rm --force "$1"/etc/ssh/ssh_host_*'

@@ -1,4 +1,4 @@
-"""What belongs to one scenario on this machine: names and paths, the same in every run, so that the next one finds what the last one left."""
+"""Names and paths of what belongs to one scenario. They are the same in every run, so the next finds what the last has left."""
 
 from __future__ import annotations
 

@@ -28,5 +28,6 @@ def missing() -> list[str]:
     try:
         run(["unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "true"])
     except HostsFailed as error:
-        return [f"test hosts need namespaces, which this machine does not let root make; take a virtual machine, or a container with all capabilities: {error}"]
+        line = "test hosts need namespaces, which this machine does not let root make: take one that does"
+        return [f"{line} ({error})"]
     return []

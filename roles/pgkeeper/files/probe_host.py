@@ -241,7 +241,6 @@ def main():
             "problems": list(problems(wanted)),
             "python": "%d.%d" % sys.version_info[:2],
             "missing_packages": missing_packages(),
-            "has_python_apt": installed("python3-apt"),
             "has_systemd": os.path.isdir("/run/systemd/system"),
         },
         sys.stdout,
