@@ -248,7 +248,6 @@ def main():
             "python": "%d.%d" % sys.version_info[:2],
             "interpreter": interpreter(),
             "missing_packages": missing_packages(),
-            "has_python_apt": installed("python3-apt"),
             "has_systemd": os.path.isdir("/run/systemd/system"),
         },
         sys.stdout,
