@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Say of every row that was acknowledged to a writer whether it is in the database it went into.
 
 account.py NAME ACKNOWLEDGED, as user postgres. Prints one JSON object: how many rows were acknowledged, and how many of each database are
@@ -7,28 +6,30 @@ account.py NAME ACKNOWLEDGED, as user postgres. Prints one JSON object: how many
 
 import json
 import sys
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 name, acknowledged = sys.argv[1:]
 committed = {}
-with open(acknowledged, encoding="ascii") as lines:
-    for line in lines:
-        number, database = json.loads(line)
-        committed.setdefault(database, set()).add(number)
+for line in Path(acknowledged).read_text(encoding="ascii").splitlines():
+    number, where = json.loads(line)
+    committed.setdefault(where, set()).add(number)
 
 lost = {}
 with psycopg.connect("dbname=postgres", autocommit=True) as outside:
     for oid, numbers in committed.items():
         database, is_open = outside.execute("SELECT datname, datallowconn FROM pg_database WHERE oid = %s", (oid,)).fetchone()
-        allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        closed, opened = (
+            sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(database), sql.SQL(to)) for to in ("false", "true")
+        )
         if not is_open:
-            outside.execute(allow.format(sql.Identifier(database), sql.Literal(True)))
+            outside.execute(opened)
         with psycopg.connect(dbname=database) as inside:
             there = {number for (number,) in inside.execute("SELECT n FROM written WHERE who = %s", (name,))}
         if not is_open:
-            outside.execute(allow.format(sql.Identifier(database), sql.Literal(False)))
+            outside.execute(closed)
         if numbers - there:
             lost[database] = len(numbers - there)
 json.dump({"acknowledged": sum(map(len, committed.values())), "databases": len(committed), "lost": lost}, sys.stdout)

@@ -8,11 +8,12 @@ ACKNOWLEDGED, with the OID of the database it went into. Started again, it goes 
 import json
 import sys
 import time
+from pathlib import Path
 
 import psycopg
 
 name, connection_string, acknowledged = sys.argv[1:]
-with open(acknowledged, "a+", buffering=1, encoding="ascii") as file:
+with Path(acknowledged).open("a+", buffering=1, encoding="ascii") as file:
     file.seek(0)
     number = max((json.loads(line)[0] for line in file), default=0)
     while True:
@@ -30,5 +31,5 @@ with open(acknowledged, "a+", buffering=1, encoding="ascii") as file:
                     file.write(json.dumps([number, row[0]]) + "\n")
                     time.sleep(0.01)
         except psycopg.Error as error:
-            print(" ".join(str(error).split()), flush=True)
+            sys.stderr.write(" ".join(str(error).split()) + "\n")
             time.sleep(0.05)
