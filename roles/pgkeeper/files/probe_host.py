@@ -13,6 +13,7 @@ Standard library only, and old syntax: it has to run in order to say that Python
 import glob
 import json
 import os
+import platform
 import pwd
 import socket
 import struct
@@ -226,6 +227,11 @@ def missing_packages():
     return missing
 
 
+def interpreter():
+    """What a wheel has to fit to."""
+    return {"version": "%d.%d.%d" % sys.version_info[:3], "machine": platform.machine(), "glibc": platform.libc_ver()[1]}
+
+
 def problems(wanted):
     """All that is wrong, one line each."""
     for lines in (about_the_system(), about_postgresql(wanted), about_directories(wanted), about_room(wanted)):
@@ -240,8 +246,8 @@ def main():
         {
             "problems": list(problems(wanted)),
             "python": "%d.%d" % sys.version_info[:2],
+            "interpreter": interpreter(),
             "missing_packages": missing_packages(),
-            "has_python_apt": installed("python3-apt"),
             "has_systemd": os.path.isdir("/run/systemd/system"),
         },
         sys.stdout,

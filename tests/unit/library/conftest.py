@@ -39,3 +39,8 @@ def probe() -> ModuleType:
 @pytest.fixture(scope="session")
 def source_identity() -> ModuleType:
     return load(ROOT / "roles/pgkeeper/files/source_identity.py")
+
+
+@pytest.fixture(scope="session")
+def wheelhouse() -> ModuleType:
+    return load(ROOT / "roles/pgkeeper/files/wheelhouse.py")

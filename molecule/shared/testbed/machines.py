@@ -1,0 +1,134 @@
+"""Start and stop hosts. Each is a systemd of its own under systemd-nspawn, and goes on when whoever started it is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from testbed import control_groups
+from testbed.commands import HostsFailed, last_line, run
+from testbed.places import Place
+from testbed.platforms import Platform
+
+SECONDS_TO_START = 120
+SECONDS_TO_STOP = 30
+PROC = Path("/proc")
+
+
+def nspawn(place: Place, platform: Platform) -> list[str]:
+    """Return the command that is a host."""
+    return [
+        "systemd-nspawn",
+        "--quiet",
+        f"--directory={place.root(platform.name)}",
+        f"--machine={platform.name}",
+        f"--network-namespace-path=/run/netns/{place.namespace(platform.name)}",
+        "--resolv-conf=off",
+        "--link-journal=no",
+        "--settings=no",
+        "--register=no",
+        "--keep-unit",
+        "--capability=all",  # proofs make namespaces of their own, and so do hosts in a host
+        "--boot",
+    ]
+
+
+def unit(place: Place, platform: Platform) -> list[str]:
+    """Return what starts a command as a service of this machine's systemd, in a control group that is its own to divide."""
+    name = f"{place.namespace(platform.name)}.service"
+    return [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={name}",
+        "--property=Delegate=yes",
+        "--property=KillMode=mixed",
+        f"--property=StandardOutput=append:{place.log(platform.name)}",
+        f"--property=StandardError=append:{place.log(platform.name)}",
+    ]
+
+
+def start(place: Place, platform: Platform) -> None:
+    """Start a host, which then lives by itself."""
+    command = nspawn(place, platform)
+    if Path("/run/systemd/system").exists():
+        run([*unit(place, platform), *command])
+        return
+    command = control_groups.entering(place.namespace(platform.name), command)
+    with place.log(platform.name).open("wb") as log:
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def wait_for_ssh(place: Place, platform: Platform, address: str, user: str) -> None:
+    """Wait until a host lets Ansible in and has started everything."""
+    ask = [*ssh(place), f"{user}@{address}", "systemctl is-system-running --wait || true"]
+    deadline = time.monotonic() + SECONDS_TO_START
+    error = HostsFailed("")
+    while time.monotonic() < deadline:
+        if not processes(place.root(platform.name)):
+            said = last_line(place.log(platform.name).read_text(encoding="utf-8", errors="replace"))
+            raise HostsFailed(f"{platform.name} does not start: {said or 'it said nothing'}")
+        try:
+            run(ask, seconds=SECONDS_TO_START)
+        except HostsFailed as failed:
+            error = failed
+            time.sleep(0.5)
+        else:
+            return
+    raise HostsFailed(f"{platform.name} ({address}) did not answer within {SECONDS_TO_START} s: {error}")
+
+
+def ssh(place: Place) -> list[str]:
+    """Return the ssh command that knows this scenario's hosts and nobody else."""
+    return ["ssh", "-i", str(place.key), *ssh_options(place), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+
+
+def ssh_options(place: Place) -> list[str]:
+    """Return what Ansible's ssh is told as well."""
+    return [
+        *("-F", "none"),
+        *("-o", "IdentitiesOnly=yes"),
+        *("-o", "StrictHostKeyChecking=yes"),
+        *("-o", f"UserKnownHostsFile={place.known_hosts}"),
+        *("-o", "ServerAliveInterval=5"),
+    ]
+
+
+def processes(root: Path) -> list[int]:
+    """Return the processes that are the host of this root file system: one, or none."""
+    wanted = f"--directory={root}".encode()
+    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _is_host(entry, wanted)]
+
+
+def stop(root: Path) -> None:
+    """Shut a host down in order, or end it when that takes too long."""
+    for process in processes(root):
+        os.kill(process, signal.SIGTERM)  # systemd-nspawn passes it on as the word to power off
+    if _within(SECONDS_TO_STOP, lambda: not processes(root)):
+        return
+    for process in processes(root):
+        os.kill(process, signal.SIGKILL)  # and its init goes with it
+    if not _within(SECONDS_TO_STOP, lambda: not processes(root)):
+        raise HostsFailed(f"the host in {root} cannot be ended: process {', '.join(map(str, processes(root)))}")
+
+
+def _is_host(entry: Path, wanted: bytes) -> bool:
+    try:
+        arguments = (entry / "cmdline").read_bytes().split(b"\0")
+    except OSError:  # it ended meanwhile
+        return False
+    # Also the shell that is about to become one.
+    return wanted in arguments and any(argument.endswith(b"systemd-nspawn") for argument in arguments)
+
+
+def _within(seconds: float, reached: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
