@@ -61,7 +61,8 @@ def test_a_proven_backup_is_told_as_such_everywhere(keeper: Pgkeeper) -> None:
     with nobody_visits(keeper.cluster):
         run = keeper("verify", newest(keeper, "one"), "--level", "restore", "--json").exits(DONE)
     outcome = run.outcome("one")
-    assert {"make cluster", "check backup", "load data", "indexes and constraints", "compare", "open"} <= outcome["phases"].keys()
+    phases = {"make cluster", "check backup", "load data", "indexes and constraints", "compare and analyze", "open"}
+    assert phases <= outcome["phases"].keys()
     assert 0 < outcome["recovery_seconds"] < outcome["seconds"]
     assert outcome["server_version"]
     assert (outcome["tables"], outcome["rows"], outcome["warnings"]) == (1, 300, [])

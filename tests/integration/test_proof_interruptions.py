@@ -29,8 +29,7 @@ PHASES = (
     "schema",
     "load data",
     "indexes and constraints",
-    "analyze",
-    "compare",
+    "compare and analyze",
     "open",
 )
 DATABASES = ("pausing", "pausing too")

@@ -273,6 +273,79 @@ def test_when_only_the_end_fails_the_rows_are_kept_under_a_name_that_says_so(pgk
     assert pgkeeper.cluster.roles() == roles
 
 
+def test_every_table_has_statistics_those_of_a_root_and_of_its_partitions_too(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database(
+        "planned",
+        """
+        create table plain as select n as a from generate_series(1, 100) n;
+        create table root (a int) partition by range (a);
+        create table low partition of root for values from (0) to (50);
+        create table high partition of root for values from (50) to (1000) partition by range (a);
+        create table higher partition of high for values from (50) to (1000);
+        insert into root select n from generate_series(1, 100) n;
+        create function fails_elsewhere(int) returns int language plpgsql immutable as
+            $$ begin return case when current_query() ilike 'analyze%' then 1 / ($1 - $1) else $1 end; end $$;
+        create table root_of_bad (a int) partition by range (a);
+        create table bad partition of root_of_bad for values from (0) to (50);
+        create table good partition of root_of_bad for values from (50) to (1000);
+        insert into root_of_bad select n from generate_series(1, 100) n;
+        create index on bad (fails_elsewhere(a));
+        """,
+    )
+    report = pgkeeper.restore(pgkeeper.backup("planned"), "--to", "beside")
+    known = pgkeeper.cluster.query("select distinct tablename::text from pg_stats where schemaname = 'public'", database="beside")
+    assert {name for (name,) in known} >= {"plain", "root", "low", "high", "higher", "good"}
+    assert any("no statistics for public.bad" in warning for warning in report["warnings"]), report["warnings"]
+
+
+def test_what_runs_while_statistics_are_made_can_change_no_row(pgkeeper: Pgkeeper) -> None:
+    # The comparison goes on at the same time, and might have read the table already.
+    pgkeeper.create_database(
+        "changing",
+        """
+        create table t (a int);
+        insert into t values (1), (2);
+        create table other (a int);
+        create function adds() returns int language sql as $$ insert into public.other values (3) returning a $$;
+        create function adds_at_analyze(int) returns int language plpgsql immutable as
+            $$ begin if current_query() ilike 'analyze%' then perform public.adds(); end if; return $1; end $$;
+        create index on t (adds_at_analyze(a));
+        """,
+    )
+    report = pgkeeper.restore(pgkeeper.backup("changing"), "--to", "beside")
+    assert pgkeeper.cluster.query("select * from other", database="beside") == []
+    assert any("read-only transaction" in warning for warning in report["warnings"]), report["warnings"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_restore_stopped_while_statistics_are_made_leaves_nothing(pgkeeper: Pgkeeper, number: signal.Signals) -> None:
+    # The function does not even let itself be cancelled.
+    pgkeeper.create_database(
+        "stubborn",
+        """
+        create function stays(int) returns int language plpgsql immutable as $$
+            begin
+                while current_query() ilike 'analyze%' loop
+                    begin perform pg_sleep(60); exception when query_canceled then null; end;
+                end loop;
+                return $1;
+            end $$;
+        create table t (a int);
+        insert into t values (1);
+        create index on t (stays(a));
+        """,
+    )
+    backup_id = pgkeeper.backup("stubborn")
+    databases, roles = pgkeeper.cluster.databases(), pgkeeper.cluster.roles()
+    with pgkeeper.start("restore", backup_id, "--to", "half") as running:
+        wait_until(lambda: pgkeeper.cluster.query("select 1 from pg_stat_activity where wait_event = 'PgSleep'"), "statistics being made")
+        running.signal(number)
+        assert number.name in running.result(30).exits(FAILED).error
+    assert_nothing_left(pgkeeper)
+    assert pgkeeper.cluster.databases() == databases
+    assert pgkeeper.cluster.roles() == roles
+
+
 def test_what_a_killed_restore_left_goes_even_with_a_subscription_in_it(pgkeeper: Pgkeeper) -> None:
     pgkeeper.create_database("original", SAMPLE)
     backup_id = pgkeeper.backup("original")

@@ -14,6 +14,7 @@ from pgkeeper.host.logs import log
 from pgkeeper.model.errors import OperationFailed
 
 _LOCK = "lock"
+_UNLOCKED = "unlocked"
 _NAME = re.compile(r"p[0-9a-f]{6}")
 _YOUNG_SECONDS = 60
 _CLEARING_SECONDS = 10
@@ -30,12 +31,14 @@ def working_place(parent: Path) -> Iterator[Path]:
     try:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.mkdir(mode=0o700)
-        lock = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(place / _UNLOCKED, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise OperationFailed(f"cannot work in {parent}", error.strerror or "", "it must belong to postgres and have space") from error
     try:
         # A lock that the kernel frees when we die, and that nothing we start inherits.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Only now under its name: who finds a lock that nobody holds takes the place for abandoned.
+        (place / _UNLOCKED).rename(place / _LOCK)
         yield place
     finally:
         _clear(place)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pgkeeper.host.beside import Beside
 from pgkeeper.model.comparison import differences
 from pgkeeper.model.errors import IntegrityError, PgkeeperError, RefusedError
 from pgkeeper.model.manifest import DATABASE_FILE, SCHEMA_FILE, Manifest
@@ -29,7 +30,7 @@ from pgkeeper.postgres.new_database import (
     set_aside,
 )
 from pgkeeper.postgres.roles import GlobalsMode, apply_roles, require_roles
-from pgkeeper.postgres.server import Server, Session, told
+from pgkeeper.postgres.server import Server, Session, cut, told
 from pgkeeper.postgres.stored_settings import search_path
 from pgkeeper.postgres.tablespaces import tablespaces
 from pgkeeper.postgres.understanding import DumpUnderstanding
@@ -137,8 +138,8 @@ class DatabaseRestore:
         load = self._load()
         self._data_whole = True
         self._finish_schema(load)
-        with self.phase("compare"):
-            self._compare()
+        with self.phase("compare and analyze"):
+            self._compare_and_analyze()
         with self.phase("open"):
             self.result.warnings += open_database(self.admin, self._partial, self.target, self.manifest.database, closed=self.closed)
 
@@ -204,8 +205,6 @@ class DatabaseRestore:
             session.execute("SET search_path = ''")
             for statement in load.refreshes:
                 self._refresh(session, statement)
-        with self.phase("analyze"), self._connect() as session:
-            self.result.warnings += analyze(session)
             # Not earlier: loading data needs it.
             if "plpgsql" not in {extension.name for extension in self.manifest.database.extensions}:
                 session.execute("DROP EXTENSION plpgsql")
@@ -220,6 +219,12 @@ class DatabaseRestore:
         except PgkeeperError as error:
             self._unfilled.append(statement)
             self.result.warnings.append(f"{error}; the view is there, but empty")
+
+    def _compare_and_analyze(self) -> None:
+        """Do both at once: one reads what the other samples, and neither changes a row."""
+        with self._connect() as session, Beside(lambda: analyze(session), lambda: cut(session)) as statistics:
+            self._compare()
+            self.result.warnings += statistics.result()
 
     def _compare(self) -> None:
         """Raise IntegrityError naming what differs between the database and its backup."""

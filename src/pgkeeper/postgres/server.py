@@ -1,9 +1,11 @@
 """Reaching a PostgreSQL server: sessions for ourselves, environment and connection strings for PostgreSQL's programs."""
 
 import logging
+import os
 import re
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -225,6 +227,15 @@ def unlogged(session: Session) -> Iterator[None]:
     finally:
         for name, _value in _SILENT:
             session.execute(f"RESET {name}")
+
+
+def cut(session: Session) -> None:
+    """Break a session that another thread may wait in: its work fails at once, whatever the server is doing.
+
+    What the server still does there ends when it notices, or by who drops or closes the database.
+    """
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def pinned_options(major: int, *, ordinary: bool = False) -> str:

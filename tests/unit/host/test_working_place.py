@@ -56,6 +56,19 @@ def test_a_place_in_use_is_left_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_is_just_being_made_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_lock = fcntl.flock
+
+    def while_another_clears(lock: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", take_lock)
+        clear_working_places(tmp_path)
+        take_lock(lock, operation)
+
+    monkeypatch.setattr(fcntl, "flock", while_another_clears)
+    with working_place(tmp_path) as place:
+        assert place.is_dir()
+
+
 def test_directories_that_are_closed_or_read_only_go_too(tmp_path: Path) -> None:
     with working_place(tmp_path) as place:
         deep = place / "a" / "b" / "c"

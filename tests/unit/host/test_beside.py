@@ -1,0 +1,30 @@
+"""Work beside one's own is waited for, and ends with a block that fails."""
+
+import threading
+
+import pytest
+
+from pgkeeper.host.beside import Beside
+
+
+def test_the_block_gets_what_the_work_came_to() -> None:
+    with Beside(lambda: 6 * 7, lambda: None) as work:
+        assert work.result() == 42
+
+
+def test_the_works_error_is_raised_even_if_nobody_asks_for_its_result() -> None:
+    with pytest.raises(ZeroDivisionError), Beside(lambda: 1 // 0, lambda: None):
+        pass
+
+
+def test_a_block_that_fails_ends_the_work_and_its_own_error_is_what_is_seen() -> None:
+    told_to_stop, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        assert told_to_stop.wait(30)
+        over.set()
+        raise RuntimeError("it was cut off")
+
+    with pytest.raises(KeyboardInterrupt), Beside(work, told_to_stop.set):
+        raise KeyboardInterrupt
+    assert over.is_set()
