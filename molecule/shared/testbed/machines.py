@@ -44,6 +44,7 @@ def unit(place: Place, platform: Platform) -> list[str]:
         "systemd-run",
         "--quiet",
         "--collect",
+        "--service-type=exec",  # returns when the host's program has begun, so that it is found from then on
         f"--unit={name}",
         "--property=Delegate=yes",
         "--property=KillMode=mixed",
@@ -70,8 +71,7 @@ def wait_for_ssh(place: Place, platform: Platform, address: str, user: str) -> N
     error = HostsFailed("")
     while time.monotonic() < deadline:
         if not processes(place.root(platform.name)):
-            said = last_line(place.log(platform.name).read_text(encoding="utf-8", errors="replace"))
-            raise HostsFailed(f"{platform.name} does not start: {said or 'it said nothing'}")
+            raise HostsFailed(f"{platform.name} does not start: {_said(place.log(platform.name)) or 'it said nothing'}")
         try:
             run(ask, seconds=SECONDS_TO_START)
         except HostsFailed as failed:
@@ -114,6 +114,13 @@ def stop(root: Path) -> None:
         os.kill(process, signal.SIGKILL)  # and its init goes with it
     if not _within(SECONDS_TO_STOP, lambda: not processes(root)):
         raise HostsFailed(f"the host in {root} cannot be ended: process {', '.join(map(str, processes(root)))}")
+
+
+def _said(log: Path) -> str:
+    try:
+        return last_line(log.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        return ""
 
 
 def _is_host(entry: Path, wanted: bytes) -> bool:
