@@ -17,6 +17,8 @@ from testbed.platforms import Platform
 SECONDS_TO_START = 120
 SECONDS_TO_STOP = 30
 PROC = Path("/proc")
+# Newer versions of systemd-nspawn mount something here for each machine, leave it when they are killed, and then refuse to start it again.
+EXPORTS = Path("/run/systemd/nspawn/unix-export")
 
 
 def nspawn(place: Place, platform: Platform) -> list[str]:
@@ -25,7 +27,8 @@ def nspawn(place: Place, platform: Platform) -> list[str]:
         "systemd-nspawn",
         "--quiet",
         f"--directory={place.root(platform.name)}",
-        f"--machine={platform.name}",
+        f"--machine={place.machine(platform.name)}",
+        f"--hostname={platform.name}",
         f"--network-namespace-path=/run/netns/{place.namespace(platform.name)}",
         "--resolv-conf=off",
         "--link-journal=no",
@@ -104,16 +107,21 @@ def processes(root: Path) -> list[int]:
     return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _is_host(entry, wanted)]
 
 
-def stop(root: Path) -> None:
-    """Shut a host down in order, or end it when that takes too long."""
+def stop(place: Place, name: str) -> None:
+    """Shut a host down in order, or end it when that takes too long; leave nothing of it that would keep it from starting."""
+    root = place.root(name)
     for process in processes(root):
         os.kill(process, signal.SIGTERM)  # systemd-nspawn passes it on as the word to power off
-    if _within(SECONDS_TO_STOP, lambda: not processes(root)):
-        return
-    for process in processes(root):
-        os.kill(process, signal.SIGKILL)  # and its init goes with it
     if not _within(SECONDS_TO_STOP, lambda: not processes(root)):
-        raise HostsFailed(f"the host in {root} cannot be ended: process {', '.join(map(str, processes(root)))}")
+        for process in processes(root):
+            os.kill(process, signal.SIGKILL)  # and its init goes with it
+        if not _within(SECONDS_TO_STOP, lambda: not processes(root)):
+            raise HostsFailed(f"the host in {root} cannot be ended: process {', '.join(map(str, processes(root)))}")
+    export = EXPORTS / place.machine(name)
+    if export.is_mount():
+        run(["umount", str(export)])
+    if export.exists():
+        export.rmdir()
 
 
 def _said(log: Path) -> str:

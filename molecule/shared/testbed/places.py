@@ -48,6 +48,10 @@ class Place:
         """Return the root file system of a host."""
         return self.directory / "roots" / name
 
+    def machine(self, name: str) -> str:
+        """Return a host's name among all that systemd-nspawn runs on this machine."""
+        return f"{self.mark}-{name}"
+
     def log(self, name: str) -> Path:
         """Return where a host's console goes."""
         return self.directory / f"{name}.log"

@@ -35,7 +35,7 @@ def destroy(place: Place) -> None:
     """Remove what a run of this scenario made, whether it ended or was interrupted. Images stay."""
     roots = place.directory / "roots"
     with ThreadPoolExecutor() as pool:
-        list(pool.map(machines.stop, roots.iterdir() if roots.exists() else []))
+        list(pool.map(lambda root: machines.stop(place, root.name), roots.iterdir() if roots.exists() else []))
     control_groups.remove(place.namespace_prefix)
     network.disconnect(place)
     if place.directory.exists():
