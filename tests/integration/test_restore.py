@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 
 import pytest
 
@@ -10,12 +12,23 @@ from .conftest import assert_nothing_left
 from .support.compare import assert_same_contents, assert_same_database, contents, database_facts
 from .support.hindrance import locked, wait_for_stalled_session
 from .support.product import DONE, FAILED, USAGE, Pgkeeper
+from .support.user import service_ids
 from .support.waiting import wait_until
 
 SAMPLE = """
 create table t (id int primary key, v text);
 insert into t select n, md5(n::text) from generate_series(1, 5000) n;
 create index on t (v);
+"""
+
+# Loading its rows takes ten minutes.
+SLOW_ELSEWHERE = """
+create function slow_elsewhere(int) returns bool language plpgsql immutable as
+    $$ begin perform pg_sleep(600) where current_database() <> 'slow'; return true; end $$;
+create table one (a int check (slow_elsewhere(a)));
+create table other (a int check (slow_elsewhere(a)));
+insert into one values (1);
+insert into other values (1);
 """
 
 
@@ -146,15 +159,7 @@ def test_a_restore_stopped_while_its_database_is_made_leaves_nothing(pgkeeper: P
 
 
 def test_a_restore_stopped_while_it_loads_leaves_nothing(pgkeeper: Pgkeeper) -> None:
-    pgkeeper.create_database(
-        "slow",
-        """
-        create function slow_elsewhere(int) returns bool language plpgsql immutable as
-            $$ begin perform pg_sleep(60) where current_database() <> 'slow'; return true; end $$;
-        create table t (a int check (slow_elsewhere(a)));
-        insert into t values (1);
-        """,
-    )
+    pgkeeper.create_database("slow", SLOW_ELSEWHERE)
     backup_id = pgkeeper.backup("slow")
     databases, roles = pgkeeper.cluster.databases(), pgkeeper.cluster.roles()
     with pgkeeper.start("restore", backup_id, "--to", "half") as running:
@@ -164,6 +169,72 @@ def test_a_restore_stopped_while_it_loads_leaves_nothing(pgkeeper: Pgkeeper) -> 
     assert_nothing_left(pgkeeper)
     assert pgkeeper.cluster.databases() == databases
     assert pgkeeper.cluster.roles() == roles
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="with one processor, tables are loaded one after the other")
+def test_tables_are_loaded_side_by_side_and_the_first_session_that_fails_ends_the_others(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("slow", SLOW_ELSEWHERE)
+    backup_id = pgkeeper.backup("slow")
+    databases, roles = pgkeeper.cluster.databases(), pgkeeper.cluster.roles()
+    asleep = "select pid from pg_stat_activity where wait_event = 'PgSleep'"
+    with pgkeeper.start("restore", backup_id, "--to", "half") as running:
+        wait_until(lambda: len(pgkeeper.cluster.query(asleep)) == 2, "two tables being loaded")
+        pgkeeper.cluster.query(f"select pg_terminate_backend(pid) from ({asleep} limit 1) as s")
+        assert "terminating connection" in running.result(60).exits(FAILED).error
+    assert_nothing_left(pgkeeper)
+    assert pgkeeper.cluster.databases() == databases
+    assert pgkeeper.cluster.roles() == roles
+
+
+def test_rows_are_loaded_so_that_whoever_reads_them_first_need_not_write_them_again(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("original", SAMPLE)
+    pgkeeper.restore(pgkeeper.backup("original"), "--to", "beside")
+    pages = pgkeeper.cluster.query("select relpages > 0, relallvisible = relpages from pg_class where relname = 't'", database="beside")
+    assert pages == [(True, True)]
+
+
+def test_where_the_server_wants_it_data_is_loaded_over_an_encrypted_line(pgkeeper: Pgkeeper) -> None:
+    """The loader may then log in only so; elsewhere what never leaves the machine is not encrypted."""
+    cluster = pgkeeper.cluster
+    key, certificate = cluster.data / "server.key", cluster.data / "server.crt"
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    subprocess.run(make, check=True, capture_output=True)
+    for file in (key, certificate):
+        file.chmod(0o600)
+        os.chown(file, *service_ids())
+    access = cluster.data / "pg_hba.conf"
+    usual = access.read_text()
+    pgkeeper.create_database("slow", SLOW_ELSEWHERE)
+    backup_id = pgkeeper.backup("slow")
+    line = "select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid) where wait_event = 'PgSleep' having count(*) > 0"
+    try:
+        for wanted, encrypted in (("hostssl ", True), ("host ", False)):
+            access.write_text(usual.replace("host ", wanted))
+            cluster.execute("alter system set ssl = on")
+            cluster.execute("select pg_reload_conf()")
+            wait_until(lambda: cluster.query("show ssl") == [("on",)], "the server to encrypt")
+            with pgkeeper.start("restore", backup_id, "--to", "half") as running:
+                wait_until(lambda: cluster.query(line), "rows being loaded")
+                assert cluster.query(line) == [(encrypted,)]
+                running.signal(signal.SIGTERM)
+                running.result(30).exits(FAILED)
+    finally:
+        access.write_text(usual)
+        cluster.execute("alter system reset ssl")
+        cluster.execute("select pg_reload_conf()")
 
 
 def test_a_restore_that_fails_in_the_middle_leaves_nothing(pgkeeper: Pgkeeper) -> None:

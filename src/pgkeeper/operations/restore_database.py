@@ -1,13 +1,13 @@
 """Rebuild one database from a backup: check, create, load, compare, open."""
 
+import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from pgkeeper.host.beside import Beside
-from pgkeeper.model.comparison import differences
 from pgkeeper.model.errors import IntegrityError, PgkeeperError, RefusedError
 from pgkeeper.model.manifest import DATABASE_FILE, SCHEMA_FILE, Manifest
 from pgkeeper.model.names import fit_name
@@ -19,9 +19,8 @@ from pgkeeper.postgres.analyze import analyze
 from pgkeeper.postgres.archive import SchemaArchive
 from pgkeeper.postgres.data_load import DataLoad
 from pgkeeper.postgres.dump import Dumper
-from pgkeeper.postgres.dump_reader import DumpReader
 from pgkeeper.postgres.facts import ClusterIdentity, other_versions, subscriptions
-from pgkeeper.postgres.loader import drop_role, loader_session, require_loader_login
+from pgkeeper.postgres.loader import drop_role, loader_sessions, require_loader_login
 from pgkeeper.postgres.new_database import (
     PARTIAL_PREFIX,
     create_database,
@@ -33,9 +32,10 @@ from pgkeeper.postgres.roles import GlobalsMode, apply_roles, require_roles
 from pgkeeper.postgres.server import Server, Session, cut, told
 from pgkeeper.postgres.stored_settings import search_path
 from pgkeeper.postgres.tablespaces import tablespaces
-from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.stores.stored_backup import StoredBackup
 
+# Each reads the whole dump for itself.
+_MOST_LOADERS = 2
 _LOCK_SECONDS = 60
 _RESTART_SECONDS = 30
 
@@ -135,9 +135,9 @@ class DatabaseRestore:
             self._archive.pre_data()
             if not self.trust_database:
                 self._require_harmless_constraints()
-        load = self._load()
+        refreshes = self._load()
         self._data_whole = True
-        self._finish_schema(load)
+        self._finish_schema(refreshes)
         with self.phase("compare and analyze"):
             self._compare_and_analyze()
         with self.phase("open"):
@@ -159,51 +159,40 @@ class DatabaseRestore:
             raise RefusedError(what, why, "if you trust everyone who may write functions in it, restore with --trust-database")
         self.result.warnings.append(f"{what}, so a restore needs --trust-database: {why}")
 
-    def _load(self) -> DataLoad:
-        """Load all data as an ordinary role and check on the way that it is what the manifest promises."""
-        understanding = DumpUnderstanding()
-        with (
-            self.phase("load data"),
-            self._connect() as session,
-            self._loader() as (loader, role),
-            DataLoad(session, loader, role, search_path(self.manifest.database.settings)) as load,
-        ):
-            for chunk in self._saved():
-                for event in understanding.events(chunk):
-                    load.take(event, understanding.reader)
-                self.progress.advance(understanding.sql_bytes, self.manifest.contents.sql_bytes)
-            _require_none(differences(self.manifest.contents, understanding.finish()))
-            while load.again():
-                reader = DumpReader()
-                for chunk in self._saved():
-                    for event in reader.feed(chunk):
-                        load.take(event, reader)
-        return load
+    def _load(self) -> list[bytes]:
+        """Load all data as an ordinary role; return the statements that fill materialized views, which must wait for privileges."""
+        contents = self.manifest.contents
+        tables = {(table.schema_name, table.name): table.bytes for table in contents.tables}
+        with self.phase("load data"), self._connect() as session, self._loaders() as (loaders, role):
+            load = DataLoad(session, loaders, role, search_path(self.manifest.database.settings), self._saved, tables)
+            load.run(lambda done: self.progress.advance(done, contents.sql_bytes))
+        return load.refreshes
 
     def _saved(self) -> Iterator[bytes]:
         return self.backup.read_gzip(self.manifest.file(DATABASE_FILE))
 
     @contextmanager
-    def _loader(self) -> Iterator[tuple[Session, str | None]]:
-        """Yield the session that loads data, and its role: an unprivileged one, or none when the owner trusts the database instead."""
+    def _loaders(self) -> Iterator[tuple[list[Session], str | None]]:
+        """Yield the sessions that load data, and their role: an unprivileged one, or none when the owner trusts the database instead."""
+        count = min(os.cpu_count() or 1, _MOST_LOADERS)
         if self.trust_database:
             self.result.warnings.append("data was loaded by a superuser, as --trust-database asks for")
-            with self._connect() as session:
-                yield session, None
+            with ExitStack() as stack:
+                yield [stack.enter_context(self._connect()) for _ in range(count)], None
         else:
-            with loader_session(self.server, self.admin, self._partial, self.cluster.major) as (session, role):
-                yield session, role
+            with loader_sessions(self.server, self.admin, self._partial, self.cluster.major, count) as (sessions, role):
+                yield sessions, role
             if warning := drop_role(self.admin, role):
                 self.result.warnings.append(warning)
 
-    def _finish_schema(self, load: DataLoad) -> None:
+    def _finish_schema(self, refreshes: list[bytes]) -> None:
         with self.phase("indexes and constraints"):
             self._archive.post_data()
         with self.phase("privileges"):
             self._archive.privileges()
         with self.phase("materialized views"), self._connect() as session:
             session.execute("SET search_path = ''")
-            for statement in load.refreshes:
+            for statement in refreshes:
                 self._refresh(session, statement)
             # Not earlier: loading data needs it.
             if "plpgsql" not in {extension.name for extension in self.manifest.database.extensions}:

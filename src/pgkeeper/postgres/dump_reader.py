@@ -40,10 +40,21 @@ class CopyStart:
 
 @dataclass(frozen=True, slots=True)
 class CopyData:
-    """A piece of COPY data; rows may be cut anywhere. `rows` is how many of them end in it."""
+    """A piece of COPY data, `text[start:stop]`; rows may be cut anywhere."""
 
-    data: bytes | memoryview
-    rows: int
+    text: bytes
+    start: int
+    stop: int
+
+    @property
+    def data(self) -> memoryview:
+        """The piece, without a copy of it."""
+        return memoryview(self.text)[self.start : self.stop]
+
+    @property
+    def rows(self) -> int:
+        """How many rows end in it. Counting is slower than all else that is done with a piece, so not everybody does."""
+        return self.text.count(b"\n", self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +72,6 @@ def split_qualified(name: bytes, encoding: str) -> tuple[str, str]:
         for found in _PART.finditer(name)
     ]
     return ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
-
-
-def _data(text: bytes, start: int, stop: int) -> CopyData:
-    # Counted here, where it needs no copy of the data.
-    return CopyData(memoryview(text)[start:stop], text.count(b"\n", start, stop))
 
 
 class DumpReader:
@@ -95,13 +101,13 @@ class DumpReader:
                     # The last three bytes may be the beginning of the terminator.
                     position = max(position, len(text) - len(_TERMINATOR) + 1)
                     if position > start:
-                        yield _data(text, start, position)
+                        yield CopyData(text, start, position)
                         self._line_end_pending = False
                     elif self._line_end_pending:
                         position = start - 1
                     break
                 if stop + 1 > start:
-                    yield _data(text, start, stop + 1)
+                    yield CopyData(text, start, stop + 1)
                 yield CopyEnd()
                 self._in_copy = False
                 position = stop + len(_TERMINATOR)

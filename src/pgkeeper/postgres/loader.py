@@ -8,7 +8,7 @@ let that code read every role's password verifier.
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -24,10 +24,10 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 
 @contextmanager
-def loader_session(server: Server, admin: Session, database: str, major: int) -> Iterator[tuple[Session, str]]:
-    """Yield a session of a fresh loader role in `database`, and the role's name.
+def loader_sessions(server: Server, admin: Session, database: str, major: int, count: int) -> Iterator[tuple[list[Session], str]]:
+    """Yield `count` sessions of a fresh loader role in `database`, and the role's name.
 
-    The session ends with the block; the role does when it fails, otherwise whoever called drops it.
+    The sessions end with the block; the role does when it fails, otherwise whoever called drops it.
     Raises RefusedError (exit status 6) where the role can't log in: a superuser's session that was only lowered would not do.
     """
     name = f"{ROLE_PREFIX}{secrets.token_hex(4)}"
@@ -35,8 +35,8 @@ def loader_session(server: Server, admin: Session, database: str, major: int) ->
     _create_role(admin, name, password)
     try:
         admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), sql.Identifier(name)))
-        with _log_in(server, database, name, password, major) as session:
-            yield session, name
+        with ExitStack() as stack:
+            yield [stack.enter_context(_log_in(server, database, name, password, major)) for _ in range(count)], name
     except BaseException:
         # The database may still hold what the role owns; whoever drops it drops the role too.
         with suppress(psycopg.Error):
@@ -47,7 +47,7 @@ def loader_session(server: Server, admin: Session, database: str, major: int) ->
 def require_loader_login(server: Server, admin: Session, major: int) -> None:
     """Find out whether a role like the loader may log in, by trying: one is made, used in the maintenance database, and removed.
 
-    Raises RefusedError as `loader_session` would.
+    Raises RefusedError as `loader_sessions` would.
     """
     name = f"{ROLE_PREFIX}{secrets.token_hex(4)}"
     password = secrets.token_urlsafe(32)
@@ -93,7 +93,9 @@ def _log_in(server: Server, database: str, name: str, password: str, major: int)
     over_tcp = {"require_auth": "scram-sha-256"}
     routes: list[dict[str, str]] = [over_tcp]
     if not host or host.startswith("/"):
-        routes = [{"requirepeer": SERVER_USER}, *({"host": address, "hostaddr": address, **over_tcp} for address in _LOOPBACK)]
+        local = [{"host": address, "hostaddr": address, **over_tcp} for address in _LOOPBACK]
+        # What never leaves the machine is encrypted only where pg_hba.conf wants it: that costs both sides more than all else they do.
+        routes = [{"requirepeer": SERVER_USER}, *(route | {"sslmode": "disable"} for route in local), *local]
     reasons = []
     for route in routes:
         try:

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import socket
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -144,6 +145,11 @@ class Server:
             session = psycopg.connect(make_conninfo(**parameters), autocommit=True, row_factory=dict_row, prepare_threshold=None)
         except psycopg.Error as error:
             raise self.unreachable(database, error) from error
+        except BaseException as error:
+            # Told to stop in the middle of a login: whoever handles that would keep the half-open session alive, and the server waits a
+            # minute for its end before the database it is for can be dropped.
+            traceback.clear_frames(error.__traceback__)
+            raise
         for name in ("text", "name", "varchar", "bpchar"):
             session.adapters.register_loader(name, _LenientText)
         return session

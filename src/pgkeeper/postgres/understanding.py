@@ -159,7 +159,7 @@ class DumpUnderstanding:
     def _take(self, event: Event) -> None:
         if isinstance(event, CopyData):
             self._digest.update(event.data)
-            self._bytes += len(event.data)
+            self._bytes += event.stop - event.start
             self._rows += event.rows
         elif isinstance(event, CopyStart):
             self._names = (event.schema_name, event.table)

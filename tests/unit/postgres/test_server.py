@@ -1,5 +1,10 @@
 """Reaching a server."""
 
+import signal
+import socket
+import threading
+from types import FrameType
+
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -23,3 +28,36 @@ def test_only_settings_the_server_knows_are_pinned() -> None:
     assert "transaction_timeout" not in pinned_options(16)
     assert "transaction_timeout" in pinned_options(17)
     assert "session_replication_role" not in pinned_options(17, ordinary=True)
+
+
+def test_a_login_that_is_interrupted_is_over_at_once() -> None:
+    """Not only when whoever handles the interruption is done: what it does may wait for the session's end."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        main = threading.main_thread().ident
+        assert main is not None
+        said: list[bytes] = []
+        lines: list[socket.socket] = []
+
+        def serve() -> None:
+            line, _address = silent.accept()
+            lines.append(line)
+            said.append(line.recv(1024))
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            Server({"PGHOST": "127.0.0.1", "PGPORT": str(silent.getsockname()[1]), "PGSSLMODE": "disable"}).connect("app")
+        except KeyboardInterrupt:
+            lines[0].settimeout(10)
+            assert lines[0].recv(1024) == b""
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+            server.join()
+            lines[0].close()
+        assert said

@@ -1,0 +1,121 @@
+"""Loading tables from a dump's COPY data through one session.
+
+Each table is emptied and loaded in one transaction: then PostgreSQL appends rows in the order they come instead of filling gaps, which
+keeps the ordered digest; it can skip WAL where wal_level is minimal, and it can freeze the rows at once, so that whoever reads the table
+first need not write it again (documentation of COPY and "Populating a Database").
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import Copy, sql
+
+from pgkeeper.model.errors import OperationFailed
+from pgkeeper.postgres.dump_reader import CopyStart, DumpReader
+from pgkeeper.postgres.server import Session, told
+
+_OWNER = b"SELECT pg_catalog.pg_get_userbyid(relowner) AS owner FROM pg_catalog.pg_class WHERE oid = "
+_ORDINARY = b"""
+SELECT FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') AND c.oid = """
+
+
+@dataclass(frozen=True)
+class PutOff:
+    """A table that could not be loaded yet: whose it is, and what the server said."""
+
+    owner: str
+    error: OperationFailed
+
+
+class TableLoad:
+    """Loads one table after the other: `begin`, its `data` in pieces, `end`.
+
+    A table that fails is undone, and noted in `put_off` by its number in the dump. As a context manager it leaves no table half-loaded.
+    """
+
+    def __init__(self, session: Session, search_path: Sequence[str]) -> None:
+        self.session = session
+        self.put_off: dict[int, PutOff] = {}
+        self._search_path = search_path
+        self._prepared = False
+        self._open = ExitStack()
+        self._copy: Copy | None = None
+        self._number = 0
+        self._label = ""
+        self._qualified = b""
+
+    def prepare(self, reader: DumpReader) -> None:
+        """Read values as the dump wrote them, and find what the database's own functions name without a schema."""
+        if not self._prepared:
+            strings = sql.SQL("on" if reader.standard_strings else "off")
+            path = sql.SQL(", ").join(map(sql.Literal, self._search_path))
+            self.session.execute(sql.SQL("SET client_encoding = {}").format(reader.encoding))
+            self.session.execute(sql.SQL("SET standard_conforming_strings = {}").format(strings))
+            self.session.execute(sql.SQL("SET search_path = {}").format(path))
+            self.session.execute("SET escape_string_warning = off; SET xmloption = content")
+            self._prepared = True
+
+    def begin(self, number: int, table: CopyStart, reader: DumpReader) -> None:
+        """Begin table `number` of the dump."""
+        self.prepare(reader)
+        self._number, self._label, self._qualified = number, f"{table.schema_name}.{table.table}", table.qualified
+        self._try(lambda: self._begin(table.text.rstrip(b";")))
+
+    def data(self, data: bytes | memoryview) -> None:
+        """Load a piece of the table that was begun; nothing when it has failed, or none was."""
+        if self._copy is not None:
+            copy, piece = self._copy, bytes(data)
+            self._try(lambda: copy.write(piece))
+
+    def end(self) -> None:
+        """Commit the table that was begun."""
+        self._copy = None
+        self._try(self._open.close)
+
+    def _begin(self, statement: bytes) -> None:
+        self._open.enter_context(self.session.transaction())
+        if self._may_be_emptied():
+            self.session.execute(b"TRUNCATE ONLY " + self._qualified)
+            statement += b" WITH (FREEZE)"
+        cursor = self._open.enter_context(self.session.cursor())
+        self._copy = self._open.enter_context(cursor.copy(statement))
+
+    def _may_be_emptied(self) -> bool:
+        """Tell whether the table is an ordinary one: extensions may have filled theirs already, and partitioned ones come in pieces."""
+        return self.session.execute(_ORDINARY + _regclass(self._qualified)).fetchone() is not None
+
+    def _try(self, work: Callable[[], object]) -> None:
+        """Do a part of a table's load; when it fails, undo the table and put it off."""
+        try:
+            with told(f"loading table {self._label}"):
+                work()
+        except OperationFailed as error:
+            self._copy = None
+            with suppress(psycopg.Error):
+                self._open.__exit__(type(error), error, None)
+            if self.session.closed:
+                raise
+            self.put_off.setdefault(self._number, PutOff(self._owner(), error))
+
+    def _owner(self) -> str:
+        row = self.session.execute(_OWNER + _regclass(self._qualified)).fetchone()
+        return str(row["owner"]) if row else ""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+        """Undo a table that was begun and not ended."""
+        self._copy = None
+        self._open.__exit__(kind, value, traceback)
+
+
+def _regclass(qualified: bytes) -> bytes:
+    """Return SQL that finds a table by its name as the dump writes it, whatever standard_conforming_strings says."""
+    return b"E'" + qualified.replace(b"\\", b"\\\\").replace(b"'", b"''") + b"'::pg_catalog.regclass"
