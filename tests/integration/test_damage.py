@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from .conftest import assert_nothing_left
 from .support.cluster import Cluster
-from .support.product import DONE, FAILED, INTEGRITY, Pgkeeper
+from .support.hindrance import BULKY_SCRIPT
+from .support.product import DONE, FAILED, INTEGRITY, Pgkeeper, Running
 from .support.user import service_ids
+from .support.waiting import wait_until
 from .support.workspace import Workspace
 
 FILES = ("database.sql.gz", "schema.dump", "globals.sql.gz", "server-config.tar.gz", "manifest.json")
@@ -168,3 +172,42 @@ def test_what_a_check_found_damaged_counts_for_nothing_until_it_is_whole_again(p
     pgkeeper("verify").exits(DONE)
     (listed,) = pgkeeper("list", "--json").exits(DONE).json["backups"]
     assert listed["problem"] == ""
+
+
+def test_what_changes_on_the_disk_before_it_is_read_back_never_becomes_a_backup(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("bulky", BULKY_SCRIPT)
+    with pgkeeper.start("backup", "--database", "bulky") as running:
+        file = wait_until(
+            lambda: next((path for path in pgkeeper.backups.rglob("database.sql.gz") if path.stat().st_size), None), "the dump"
+        )
+        assert file
+        with stopped(running):
+            # Only whole steps of 16 MiB are read back while the file grows: nobody has seen its last byte yet.
+            flip_last_bit(file)
+        run = running.result().exits(INTEGRITY)
+    assert "database.sql.gz does not read back" in run.error
+    assert not pgkeeper.published()
+    assert not pgkeeper.debris()
+
+
+def begun_dump(pgkeeper: Pgkeeper) -> Path | None:
+    return next((path for path in pgkeeper.backups.rglob("database.sql.gz") if path.stat().st_size), None)
+
+
+@contextmanager
+def stopped(running: Running) -> Iterator[None]:
+    """Let a running program do nothing until the block ends."""
+    running.signal(signal.SIGSTOP)
+    wait_until(lambda: Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "the program standing still")
+    try:
+        yield
+    finally:
+        running.signal(signal.SIGCONT)
+
+
+def flip_last_bit(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)[0]
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))

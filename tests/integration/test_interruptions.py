@@ -151,6 +151,15 @@ def test_a_full_disk_fails_the_backup_and_keeps_the_older_one(pgkeeper: Pgkeeper
         pgkeeper("verify", first).exits(DONE)
 
 
+def test_a_disk_that_fills_while_the_dump_is_being_read_back_fails_the_backup(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("large", "create table t as select sha256(n::text::bytea) from generate_series(1, 800000) n;")
+    with small_disk(pgkeeper.backups, 24 * 1024):
+        run = pgkeeper("backup", "--database", "large").exits(FAILED)
+        assert "No space left" in run.error
+        assert not pgkeeper.published()
+        assert not pgkeeper.debris()
+
+
 @pytest.mark.parametrize("kilobytes", [4, 16, 24, 32, 40, 48, 64])
 def test_a_disk_that_fills_at_any_point_publishes_nothing_half(pgkeeper: Pgkeeper, kilobytes: int) -> None:
     pgkeeper.create_database("small", "create table t as select sha256(n::text::bytea) from generate_series(1, 200) n;")

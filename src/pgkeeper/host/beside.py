@@ -28,11 +28,15 @@ class Beside(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             self._error = error
 
+    def check(self) -> None:
+        """Raise what the work has raised by now; do nothing while it goes on, or when it came to a good end."""
+        if self._error is not None:
+            raise self._error
+
     def result(self) -> T:
         """Wait for the work and return what it came to. Raises what it raised."""
         self._thread.join()
-        if self._error is not None:
-            raise self._error
+        self.check()
         return self._found[0]
 
     def __enter__(self) -> Self:

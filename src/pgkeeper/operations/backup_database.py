@@ -34,6 +34,7 @@ from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.settings import Settings
 from pgkeeper.stores.files import read_checked, read_gzip, write_file, write_gzip
 from pgkeeper.stores.local import LocalStore
+from pgkeeper.stores.read_back import ReadBack
 from pgkeeper.stores.stored_backup import StoredBackup
 
 _TRIES = 3
@@ -95,7 +96,7 @@ def _attempt(
     identity, started = _new_id(store, cluster, database)
     previous = _previous(store, cluster, database)
     _require_space(settings.dir, previous)
-    with store.building(cluster.label, database, identity) as place:
+    with store.building(cluster.label, database, identity) as place, ReadBack(place / DATABASE_FILE) as data_back:
         with (
             told(f"backup of {database}"),
             server(settings).connect_maintenance() as maintenance,
@@ -115,12 +116,13 @@ def _attempt(
             total = previous.contents.sql_bytes if previous else facts.size_bytes
             understanding = DumpUnderstanding()
             watched = _watched(dumper.data(snapshot.name, facts.encoding), understanding, total, progress)
-            data = write_gzip(place / DATABASE_FILE, _once_begun(watched, lambda: warnings.extend(_touched(snapshot, tolerated))))
+            begun = _once_begun(watched, lambda: warnings.extend(_touched(snapshot, tolerated)))
+            data = write_gzip(place / DATABASE_FILE, data_back.follow(begun))
+            data_back.complete(data)
             with server(settings).connect(database) as present:
                 require_same_labels(snapshot.session, present)
             progress.phase(f"globals of {database}")
-            files = [
-                data,
+            others = [
                 schema,
                 write_gzip(place / GLOBALS_FILE, _complete_globals(dumper.globals())),
                 write_gzip(place / CONFIG_FILE, server_config_tar(snapshot.session, warnings)),
@@ -129,7 +131,8 @@ def _attempt(
         _require_every_table(expected, contents)
         warnings.extend(_omission_warning(table) for table in expected.omitted)
         progress.phase(f"read back {database}")
-        _read_back(place, files, contents)
+        _read_back(place, others)
+        _require_size(data_back.size(), contents)
         manifest = Manifest(
             backup_id=identity,
             purpose=purpose,
@@ -142,7 +145,7 @@ def _attempt(
             contents=contents,
             omitted=expected.omitted,
             warnings=tuple(warnings),
-            files=tuple(files),
+            files=(data, *others),
         )
         return (store.publish(place, manifest) if keep else None), manifest
 
@@ -222,10 +225,13 @@ def _omission_warning(table: OmittedTable) -> str:
     return f"{table.schema_name}.{table.name} is not in the backup: {table.reason}"
 
 
-def _read_back(place: Path, files: list[FileEntry], contents: Contents) -> None:
-    """Read every file from disk again and compare; compressed ones are decompressed to the end."""
+def _read_back(place: Path, files: list[FileEntry]) -> None:
+    """Read files from disk again and compare; compressed ones are decompressed to the end."""
     for entry in files:
-        path = place / entry.name
-        size = sum(len(chunk) for chunk in (read_gzip if entry.name.endswith(".gz") else read_checked)(path, entry))
-        if entry.name == DATABASE_FILE and size != contents.sql_bytes:
-            raise IntegrityError(f"{entry.name} does not read back", f"{size} bytes came out, {contents.sql_bytes} went in")
+        for _ in (read_gzip if entry.name.endswith(".gz") else read_checked)(place / entry.name, entry):
+            pass
+
+
+def _require_size(size: int, contents: Contents) -> None:
+    if size != contents.sql_bytes:
+        raise IntegrityError(f"{DATABASE_FILE} does not read back", f"{size} bytes came out, {contents.sql_bytes} went in")

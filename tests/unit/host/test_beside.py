@@ -17,6 +17,37 @@ def test_the_works_error_is_raised_even_if_nobody_asks_for_its_result() -> None:
         pass
 
 
+def test_the_works_error_can_be_heard_of_while_the_block_goes_on() -> None:
+    failed = threading.Event()
+
+    def work() -> None:
+        try:
+            raise ZeroDivisionError
+        finally:
+            failed.set()
+
+    with pytest.raises(ZeroDivisionError), Beside(work, lambda: None) as beside:
+        failed_work_is_seen(beside, failed)
+
+
+def failed_work_is_seen(beside: Beside[None], failed: threading.Event) -> None:
+    assert failed.wait(30)
+    pause = threading.Event()
+    for _ in range(3000):
+        beside.check()
+        pause.wait(0.01)
+    raise AssertionError("the error was never heard of")
+
+
+def test_a_check_of_work_that_goes_on_says_nothing() -> None:
+    end = threading.Event()
+    with Beside(lambda: end.wait(30), end.set) as beside:
+        beside.check()
+        end.set()
+        assert beside.result()
+        beside.check()
+
+
 def test_a_block_that_fails_ends_the_work_and_its_own_error_is_what_is_seen() -> None:
     told_to_stop, over = threading.Event(), threading.Event()
 
