@@ -67,16 +67,18 @@ def command(
     if resume:
         _resume(door, patience)
     elif undo:
-        from pgkeeper.operations.undo import UndoReport, UndoRequest
+        from pgkeeper.operations.undo import UndoReport
         from pgkeeper.operations.undo import undo as run_undo
+        from pgkeeper.operations.undo_request import UndoRequest
 
         going_back = UndoRequest(database=database, confirmation=confirm, request_id=request_id, wait=patience)
         undone = work(door, "restore", job, UndoReport, lambda progress: run_undo(going_back, door.settings, progress))
         door.show("undo", undone, lambda: _show_undone(undone))
         _warn(door, undone.warnings)
     elif replace:
-        from pgkeeper.operations.replace import ReplaceReport, ReplaceRequest
+        from pgkeeper.operations.replace import ReplaceReport
         from pgkeeper.operations.replace import replace as run_replace
+        from pgkeeper.operations.replace_request import ReplaceRequest
 
         wanted = ReplaceRequest(
             backup=backup,
