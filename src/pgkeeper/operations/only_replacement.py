@@ -27,6 +27,6 @@ def only_replacement(
         told(action),
         only_restore(session, settings, wait) as cluster,
     ):
-        for said in settle(settings, progress):
+        for said in settle(settings, cluster, progress):
             progress.note(said)
         yield session, cluster

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 from pgkeeper.operations.change_over import require_free
-from pgkeeper.operations.places import outside_session
+from pgkeeper.operations.places import cluster_reached, outside_session
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.undo_request import UndoRequest, done_before, last_replacement, require_confirmed, require_undoable, undone_by
-from pgkeeper.postgres.facts import database_size, identify
-from pgkeeper.postgres.server import require_superuser, told
+from pgkeeper.postgres.facts import database_size
+from pgkeeper.postgres.server import told
 from pgkeeper.postgres.swap import name_of
 from pgkeeper.settings import Settings
 
@@ -31,12 +31,12 @@ class UndoPlan(Message):
 
 def plan_undo(request: UndoRequest, settings: Settings) -> UndoPlan:
     """Return what `undo` would do now. Changes nothing. Raises PgkeeperError where `undo` would refuse at once."""
-    before = done_before(request, settings)
-    known = undone_by(before, settings) if before else last_replacement(request.database, settings)
+    cluster = cluster_reached(settings)
+    before = done_before(request, cluster, settings)
+    known = undone_by(before, cluster, settings) if before else last_replacement(request.database, cluster, settings)
     with outside_session(settings, known.database) as session, told("planning the undoing"):
-        require_superuser(session)
         if before is None:
-            require_undoable(session, known, identify(session).system_identifier)
+            require_undoable(session, known)
             require_confirmed(request, known)
             require_free(session, known.database)
         returning = known.database if before else name_of(session, known.old_oid)

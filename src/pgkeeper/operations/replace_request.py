@@ -9,7 +9,7 @@ from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.replacement import CONFIRMATION, Replacement
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.places import LATEST, local_store, one_backup
-from pgkeeper.operations.replacements import replacements
+from pgkeeper.operations.replacements import replacements, replacements_on
 from pgkeeper.operations.reports import Message
 from pgkeeper.postgres.facts import ClusterIdentity, database_size
 from pgkeeper.postgres.roles import GlobalsMode
@@ -44,9 +44,8 @@ def done_before(request: ReplaceRequest, backup: StoredBackup, cluster: ClusterI
     """Return the replacement of the same request id. Raises RefusedError when that was another one."""
     if request.request_id is None:
         return None
-    for known in replacements(settings):
-        same_place = known.system_identifier == cluster.system_identifier and known.step == "done"
-        if known.kind != "replace" or known.request_id != request.request_id or not same_place:
+    for known in replacements_on(cluster, settings):
+        if (known.kind, known.step, known.request_id) != ("replace", "done", request.request_id):
             continue
         if known.database != backup.database or request.backup not in (LATEST, known.backup_id):
             raise RefusedError(

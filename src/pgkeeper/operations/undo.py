@@ -8,7 +8,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, after_name
 from pgkeeper.operations.change_over import ChangeOver, require_free
 from pgkeeper.operations.only_replacement import only_replacement
-from pgkeeper.operations.places import server
+from pgkeeper.operations.places import cluster_reached, server
 from pgkeeper.operations.replacements import ReplacementJournal
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.undo_request import UndoRequest, done_before, last_replacement, require_confirmed, require_undoable, undone_by
@@ -41,16 +41,15 @@ def undo(request: UndoRequest, settings: Settings, progress: Progress) -> UndoRe
     wrong, production is up again.
     """
     began = time.monotonic()
-    before = done_before(request, settings)
-    if before is not None:
-        return _as_before(before, undone_by(before, settings))
-    known = last_replacement(request.database, settings)
+    reached = cluster_reached(settings)
+    known = done_before(request, reached, settings) or last_replacement(request.database, reached, settings)
     with only_replacement(known.database, settings, request.wait, progress, action="the undoing") as (session, cluster):
-        before = done_before(request, settings)
+        # Once more: somebody may have undone it, and settling may have, too.
+        before = done_before(request, cluster, settings)
         if before is not None:
-            return _as_before(before, undone_by(before, settings))
-        known = last_replacement(request.database, settings)
-        require_undoable(session, known, cluster.system_identifier)
+            return _as_before(before, undone_by(before, cluster, settings))
+        known = last_replacement(request.database, cluster, settings)
+        require_undoable(session, known)
         require_confirmed(request, known)
         Services(settings.app_services, settings.state_dir).require_helper()
         change = ChangeOver(session, server(settings), cluster, settings, progress, request.wait)

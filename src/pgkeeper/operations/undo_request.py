@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.replacement import CONFIRMATION, Replacement
-from pgkeeper.operations.replacements import replacements
+from pgkeeper.operations.replacements import replacements_on
 from pgkeeper.operations.reports import Message
+from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.new_database import database_oid
 from pgkeeper.postgres.server import Session
 from pgkeeper.settings import Settings
@@ -23,9 +24,9 @@ class UndoRequest(Message):
     wait: timedelta = timedelta()
 
 
-def last_replacement(database: str | None, settings: Settings) -> Replacement:
+def last_replacement(database: str | None, cluster: ClusterIdentity, settings: Settings) -> Replacement:
     """Return the replacement that is meant. Raises UsageError (exit status 2) when there is none to undo, or several databases have one."""
-    done = [known for known in replacements(settings) if known.step == "done" and database in (None, known.database)]
+    done = [known for known in replacements_on(cluster, settings) if known.step == "done" and database in (None, known.database)]
     if not done or done[0].kind == "undo":
         whose = f" of {database}" if database is not None else ""
         raise UsageError(f"there is no replacement{whose} to undo", "the last one was undone" if done else "", "")
@@ -35,11 +36,11 @@ def last_replacement(database: str | None, settings: Settings) -> Replacement:
     return done[0]
 
 
-def done_before(request: UndoRequest, settings: Settings) -> Replacement | None:
+def done_before(request: UndoRequest, cluster: ClusterIdentity, settings: Settings) -> Replacement | None:
     """Return the undoing of the same request id. Raises RefusedError when that was one of another database."""
     if request.request_id is None:
         return None
-    for known in replacements(settings):
+    for known in replacements_on(cluster, settings):
         if (known.kind, known.step, known.request_id) != ("undo", "done", request.request_id):
             continue
         if request.database not in (None, known.database):
@@ -52,9 +53,9 @@ def done_before(request: UndoRequest, settings: Settings) -> Replacement | None:
     return None
 
 
-def undone_by(undoing: Replacement, settings: Settings) -> Replacement:
+def undone_by(undoing: Replacement, cluster: ClusterIdentity, settings: Settings) -> Replacement:
     """Return the replacement that was undone; the undoing itself where its journal is gone."""
-    for known in replacements(settings):
+    for known in replacements_on(cluster, settings):
         if known.kind == "replace" and (known.old_oid, known.new_oid) == (undoing.new_oid, undoing.old_oid):
             return known
     return undoing
@@ -70,10 +71,8 @@ def require_confirmed(request: UndoRequest, known: Replacement) -> None:
         )
 
 
-def require_undoable(session: Session, known: Replacement, system_identifier: str) -> None:
+def require_undoable(session: Session, known: Replacement) -> None:
     """Raise RefusedError when production is not what was restored any more, or what was replaced is gone."""
-    if known.system_identifier != system_identifier:
-        raise RefusedError(f"{known.replacement_id} was made on another server", f"system identifier {known.system_identifier}")
     if database_oid(session, known.database) != known.new_oid:
         raise RefusedError(f"database {known.database} is not the one that was restored", "somebody renamed or replaced it since")
     if session.execute("SELECT FROM pg_database WHERE oid = %s", (known.old_oid,)).fetchone() is None:
