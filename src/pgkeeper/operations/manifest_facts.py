@@ -38,7 +38,7 @@ def manifest_path(backup: StoredBackup) -> str:
 
 
 def read_facts(backup: StoredBackup) -> ManifestFacts:
-    """Read a manifest. Raises IntegrityError when it is damaged or gone."""
+    """Read a manifest. Raises IntegrityError when it is damaged, BackupGoneError when it is gone."""
     manifest = backup.manifest()
     return ManifestFacts(
         seconds=(manifest.finished_at - manifest.started_at).total_seconds(),

@@ -106,8 +106,9 @@ class _Replacing:
             new_name=next_name(database, self._at), request_id=self._request.request_id,
         )  # fmt: skip
         try:
-            saved = self._save_production(journal)
-            restored = self._restore_beside(journal)
+            with self._backup.being_read():
+                saved = self._save_production(journal)
+                restored = self._restore_beside(journal)
         except BaseException:
             if known := journal.read():
                 settle_one(self._settings, known, self._progress)
@@ -131,11 +132,10 @@ class _Replacing:
 
     def _restore_beside(self, journal: ReplacementJournal) -> Restored:
         name = next_name(self._backup.database, self._at)
-        with self._backup.being_read():
-            restored = DatabaseRestore(
-                self._session, self._cluster, self._backup, self._manifest, name, server(self._settings), self._progress,
-                trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True,
-            ).run()  # fmt: skip
+        restored = DatabaseRestore(
+            self._session, self._cluster, self._backup, self._manifest, name, server(self._settings), self._progress,
+            trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True,
+        ).run()  # fmt: skip
         journal.note("restored", new_oid=database_oid(self._session, name))
         return restored
 
