@@ -101,6 +101,7 @@ backups:
       database_bytes: 1782579200
       tables: 39
       rows: 2772000
+      made_by: pgkeeper 0.1.0
 replacements:
   description:
     - The replacements of databases by backups, and their undoings, the last begun first.

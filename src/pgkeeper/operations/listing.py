@@ -30,6 +30,7 @@ class BackupSummary(Message):
     database_bytes: int | None = None
     tables: int | None = None
     rows: int | None = None
+    made_by: str | None = None
     server_version: str | None = None
     verified: dict[Level, datetime]
     pinned: bool = False

@@ -24,6 +24,7 @@ class ManifestFacts(Message):
     database_bytes: int
     tables: int
     rows: int
+    made_by: str
     server_version: str
     warnings: tuple[str, ...]
 
@@ -46,6 +47,7 @@ def read_facts(backup: StoredBackup) -> ManifestFacts:
         database_bytes=manifest.database.size_bytes,
         tables=len(manifest.contents.tables),
         rows=manifest.contents.rows,
+        made_by=manifest.made_by,
         server_version=manifest.cluster.server_version,
         warnings=manifest.warnings,
     )
