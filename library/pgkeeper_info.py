@@ -101,6 +101,7 @@ backups:
       database_bytes: 1782579200
       tables: 39
       rows: 2772000
+      made_by: pgkeeper 0.1.0
 replacements:
   description:
     - The replacements of databases by backups, and their undoings, the last begun first.
@@ -258,7 +259,7 @@ def main() -> None:
     def everything(settings: Settings) -> dict[str, Any]:
         from pgkeeper import __version__
         from pgkeeper.catalog.errors import CatalogUnusable
-        from pgkeeper.operations.jobs import list_jobs
+        from pgkeeper.operations.jobs import own_jobs
         from pgkeeper.operations.listing import list_backups
         from pgkeeper.operations.replacements import replacements
 
@@ -266,7 +267,7 @@ def main() -> None:
         backups = [backup.model_dump(mode="json") for backup in list_backups(settings)]
         jobs, trouble = [], ""
         try:
-            jobs = [described(found) for found in list_jobs(settings, everywhere=False)]
+            jobs = [described(found) for found in own_jobs(settings)]
         except CatalogUnusable as error:
             trouble = str(error)
         return {

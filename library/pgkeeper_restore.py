@@ -216,9 +216,13 @@ def intention(params: dict[str, Any]) -> str:
 def choose(params: dict[str, Any]) -> tuple[Callable[[Settings], BaseModel], Callable[[Settings], BaseModel]]:
     """The operation that the parameters ask for: what plans it, and what does it."""
     from pgkeeper.model.progress import NullProgress
-    from pgkeeper.operations.replace import ReplaceRequest, plan_replace, replace
+    from pgkeeper.operations.plan_replace import plan_replace
+    from pgkeeper.operations.plan_undo import plan_undo
+    from pgkeeper.operations.replace import replace
+    from pgkeeper.operations.replace_request import ReplaceRequest
     from pgkeeper.operations.restore import RestoreRequest, plan_restore, restore
-    from pgkeeper.operations.undo import UndoRequest, plan_undo, undo
+    from pgkeeper.operations.undo import undo
+    from pgkeeper.operations.undo_request import UndoRequest
 
     given = {name: params[name] for name in ("database", "request_id")}
     if params["undo"]:

@@ -9,7 +9,7 @@ import pytest
 from pgkeeper.catalog.catalog import Catalog
 from pgkeeper.catalog.health import look
 from pgkeeper.catalog.index import Entry, Version, change_index, read_index, replace_index
-from pgkeeper.catalog.jobs import begin_job, forget_jobs_before, read_events, read_jobs, settle_job, write_job
+from pgkeeper.catalog.jobs import begin_job, count_jobs, forget_jobs_before, read_events, read_jobs, settle_job, write_job
 from pgkeeper.catalog.orphans import job_lock, read_settled
 from pgkeeper.catalog.rebuild import rebuild
 from pgkeeper.catalog.recorder import JobRecorder
@@ -67,6 +67,14 @@ class CatalogContract:
         put(catalog, a_job(catalog, at=AT.astimezone(ZoneInfo("Asia/Tokyo"))))
         assert jobs(catalog)[0].started_at == AT
         assert jobs(catalog)[0].started_at.utcoffset() == timedelta()
+
+    def test_a_limit_leaves_out_the_oldest_but_none_that_runs(self, catalog: Catalog) -> None:
+        for number in range(4):
+            put(catalog, a_job(catalog, f"j{number}", at=AT + timedelta(hours=number), state="done" if number else "running"))
+        for limit, expected in ((None, "3210"), (9, "3210"), (2, "30"), (1, "0")):
+            found = catalog.run(lambda connection, limit=limit: read_jobs(connection, limit))  # type: ignore[misc]
+            assert [job.job_id for job in found] == [f"j{number}" for number in expected]
+        assert catalog.run(count_jobs) == 4
 
     def test_a_job_begun_again_has_a_log_of_its_own(self, catalog: Catalog) -> None:
         job = a_job(catalog, state="failed")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pgkeeper import __version__
+
 from .support.hindrance import small_disk
 from .support.product import DONE, FAILED, Pgkeeper
 from .support.user import service_ids
@@ -183,6 +185,16 @@ def test_a_list_reads_only_manifests_it_does_not_know(pgkeeper: Pgkeeper) -> Non
     with closing(sqlite3.connect(file(pgkeeper))) as connection:
         paths = [path for (path,) in connection.execute("select path from manifests")]
     assert not any(backup_id in path for path in paths)
+
+
+def test_what_an_older_release_kept_of_a_manifest_is_read_again(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app")
+    pgkeeper.backup("app")
+    listed = pgkeeper("list", "--json").exits(DONE).json
+    assert listed["backups"][0]["made_by"] == f"pgkeeper {__version__}"
+    with closing(sqlite3.connect(file(pgkeeper))) as connection, connection:
+        connection.execute("update manifests set summary = json_remove(json_set(summary, '$.rows', 7), '$.made_by')")
+    assert pgkeeper("list", "--json").exits(DONE).json == listed
 
 
 def test_a_rebuild_brings_back_what_files_know_and_keeps_the_rest(pgkeeper: Pgkeeper) -> None:

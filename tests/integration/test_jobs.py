@@ -104,6 +104,32 @@ def test_a_job_that_was_killed_is_lost_and_can_be_begun_again(pgkeeper: Pgkeeper
     assert "killed" not in pgkeeper("job", "log", "b1").exits(DONE).stdout
 
 
+def test_a_list_is_short_and_leaves_out_nothing_that_runs(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("stalling", STALLED_SCRIPT)
+    with stalled(pgkeeper.cluster, "stalling") as release, pgkeeper.start("backup", "--database", "stalling", "--job", "b1") as running:
+        wait_for_stalled_session(pgkeeper.cluster, "stalling")
+        wait_until(lambda: "dump of stalling" in pgkeeper("job", "show", "b1").stdout, "the job in its phase")
+        for number in range(3):
+            pgkeeper("expire", "--job", f"e{number}").exits(DONE)
+        assert [job["job_id"] for job in jobs(pgkeeper)] == ["e2", "e1", "e0", "b1"]
+        short = pgkeeper("job", "list", "--limit", "2", "--json").exits(DONE).json
+        assert ([job["job_id"] for job in short["jobs"]], short["older"]) == (["e2", "b1"], 2)
+        assert "2 older ones" in pgkeeper("job", "list", "-n", "2").exits(DONE).stdout
+        release()
+        running.result().exits(DONE)
+    with closing(sqlite3.connect(pgkeeper.state / "catalog.db")) as connection, connection:
+        columns = [str(row[1]) for row in connection.execute("pragma table_info(jobs)")]
+        values = ", ".join("job_id || '-' || n" if column == "job_id" else f'"{column}"' for column in columns)
+        connection.execute(
+            f"with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < 1000)"
+            f" insert into jobs select {values} from jobs, numbers where job_id = 'e0'"
+        )
+    assert (len(jobs(pgkeeper)), len(pgkeeper("job", "list").exits(DONE).stdout.splitlines())) == (50, 52)
+    everything = pgkeeper("job", "list", "--limit", "0", "--json").exits(DONE).json
+    assert (len(everything["jobs"]), everything["older"]) == (1004, 0)
+    assert "--limit" in pgkeeper("job", "list", "--limit", "-1").exits(USAGE).error
+
+
 def test_two_processes_record_their_jobs_at_once(pgkeeper: Pgkeeper) -> None:
     for name in ("one", "two", "three"):
         pgkeeper.create_database(name)

@@ -160,8 +160,10 @@ def test_latest_is_never_what_was_saved_just_before(pgkeeper: Pgkeeper, app: str
 # What the module asks before anything is done.
 PLANNED = """
 import json, sys
-from pgkeeper.operations.replace import ReplaceRequest, plan_replace
-from pgkeeper.operations.undo import UndoRequest, plan_undo
+from pgkeeper.operations.plan_replace import plan_replace
+from pgkeeper.operations.plan_undo import plan_undo
+from pgkeeper.operations.replace_request import ReplaceRequest
+from pgkeeper.operations.undo_request import UndoRequest
 from pgkeeper.settings import load_settings
 what, request = sys.argv[1:]
 ask, shape = {"replace": (plan_replace, ReplaceRequest), "undo": (plan_undo, UndoRequest)}[what]

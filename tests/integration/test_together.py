@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -14,12 +13,12 @@ from datetime import timedelta
 import pytest
 
 from .support.history import aged_copy, history, newest, settled
-from .support.product import BUSY, DONE, FAILED, INTEGRITY, REFUSED, USAGE, Pgkeeper, Run
+from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE, Pgkeeper, Run
 
 SECONDS = float(os.environ.get("PGKEEPER_STRESS_SECONDS", "60"))
 DATABASES = ("left", "right")
 OLD = 20
-GONE = re.compile("there is no backup|not there any more")
+GONE = "there is no backup"
 
 
 class Together:
@@ -42,8 +41,8 @@ class Together:
         with self.lock:
             if run.exit_status == DONE:
                 self.done[arguments[0]] = self.done.get(arguments[0], 0) + 1
-            # A backup that goes while somebody begins to read it is not there any more, and nothing else.
-            gone = run.exit_status in (USAGE, INTEGRITY) and GONE.search(run.stderr)
+            # A backup that goes while somebody begins to read it is not there, and nothing else.
+            gone = run.exit_status == USAGE and GONE in run.stderr
             if run.exit_status not in allowed and not gone:
                 self.wrong.append(run.output)
         return run

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from pgkeeper.catalog.tables import job_events, jobs
 from pgkeeper.model.job import Job, JobEvent
@@ -38,10 +38,19 @@ def settle_job(connection: Connection, job: Job, now: datetime) -> None:
         connection.execute(insert(job_events).values(host=job.host, job_id=job.job_id, **lost.model_dump()))
 
 
-def read_jobs(connection: Connection, **wanted: str) -> tuple[Job, ...]:
-    """Return the jobs whose columns have the `wanted` values, the last started first. One that can't be understood is left out."""
-    query = select(jobs).filter_by(**wanted).order_by(jobs.c.started_at.desc(), jobs.c.job_id.desc())
-    return tuple(job for row in connection.execute(query) if (job := _job(row)) is not None)
+def read_jobs(connection: Connection, limit: int | None = None, **wanted: str) -> tuple[Job, ...]:
+    """Return the jobs whose columns have the `wanted` values, the last started first. One that can't be understood is left out.
+
+    With a `limit` no more than that many: those that run before all others, then the last started.
+    """
+    query = select(jobs).filter_by(**wanted).order_by(jobs.c.state != "running", jobs.c.started_at.desc(), jobs.c.job_id.desc())
+    found = (job for row in connection.execute(query.limit(limit)) if (job := _job(row)) is not None)
+    return tuple(sorted(found, key=lambda job: (job.started_at, job.job_id), reverse=True))
+
+
+def count_jobs(connection: Connection) -> int:
+    """Return how many jobs there are."""
+    return connection.execute(select(func.count()).select_from(jobs)).scalar_one()
 
 
 def read_events(connection: Connection, job: Job, after: int = 0) -> tuple[tuple[int, JobEvent], ...]:

@@ -22,14 +22,14 @@ def job_lock(state_dir: Path, job_id: str) -> AbstractContextManager[None]:
     return exclusive(state_dir, _name(job_id), f"job {job_id}", _GLANCE, once=True)
 
 
-def read_settled(catalog: Catalog, **wanted: str) -> tuple[Job, ...]:
-    """Return jobs as they are, the last started first; those found dead are written down as lost. Raises CatalogUnusable."""
-    found = catalog.run(lambda connection: read_jobs(connection, **wanted))
+def read_settled(catalog: Catalog, limit: int | None = None, **wanted: str) -> tuple[Job, ...]:
+    """Return jobs as `read_jobs` does, and as they are: those found dead are written down as lost. Raises CatalogUnusable."""
+    found = catalog.run(lambda connection: read_jobs(connection, limit, **wanted))
     dead = [job for job in found if _is_dead(catalog, job)]
     if dead:
         for job in dead:
             _settle(catalog, job)
-        found = catalog.run(lambda connection: read_jobs(connection, **wanted))
+        found = catalog.run(lambda connection: read_jobs(connection, limit, **wanted))
     now = datetime.now(UTC)
     return tuple(_seen(catalog, job, now) for job in found)
 

@@ -110,7 +110,7 @@ class JobRecorder:
                 self._catalog.run(lambda connection: begin_job(connection, job), writing=True)
                 self._begun = True
                 # Also a chance to look for those that died before.
-                read_settled(self._catalog, host=job.host)
+                read_settled(self._catalog, host=job.host, state="running")
             self._catalog.run(lambda connection: write_job(connection, job, events), writing=True)
         except CatalogUnusable as error:
             self._catalog.give_up(error)

@@ -13,19 +13,25 @@ from pgkeeper.model.sizes import format_size
 
 if TYPE_CHECKING:
     from pgkeeper.model.job import Job, JobEvent
+    from pgkeeper.operations.jobs import JobList
 
 app = typer.Typer(help="What pgkeeper does and did: every backup, check, restore and expiry is a job.")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 
 
 @app.command("list")
-def list_command(json: JsonOption = False) -> None:
+def list_command(
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=0, help="List the last so many; what runs is never left out for them. 0: all.")
+    ] = 50,
+    json: JsonOption = False,
+) -> None:
     """List jobs, the last started first."""
     from pgkeeper.operations.jobs import list_jobs
 
     door = open_door(json=json)
-    jobs = list_jobs(door.settings)
-    door.show("job-list", {"jobs": [job.model_dump(mode="json") for job in jobs]}, lambda: _show_list(jobs))
+    found = list_jobs(door.settings, limit or None)
+    door.show("job-list", found, lambda: _show_list(found))
 
 
 @app.command("show")
@@ -59,7 +65,8 @@ def log_command(
     door.show("job-log", {"job_id": job_id, "state": state, "events": lines}, lambda: None)
 
 
-def _show_list(jobs: "tuple[Job, ...]") -> None:
+def _show_list(found: "JobList") -> None:
+    jobs = found.jobs
     if not jobs:
         say("There is no job yet; every backup, check, restore and expiry is one.")
         return
@@ -77,6 +84,8 @@ def _show_list(jobs: "tuple[Job, ...]") -> None:
         for job in jobs
     ]
     print_table(columns, rows, right=("TOOK",))
+    if found.older:
+        say(f"{found.older} older ones are not shown; --limit 0 lists all.")
 
 
 def _show(job: "Job") -> None:

@@ -1,7 +1,7 @@
 """`pgkeeper restore`."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -64,44 +64,32 @@ def command(
         raise UsageError("say which backup", "an id, or latest", "`pgkeeper list` shows them; see pgkeeper restore --help")
     door = open_door(json=json, quiet=quiet)
     patience = wait or timedelta()
+    in_general: dict[str, Any] = {"database": database, "request_id": request_id, "wait": patience}
+    of_backup: dict[str, Any] = {"backup": backup, "trust_database": trust_database, "globals_mode": globals_mode}
     if resume:
         _resume(door, patience)
     elif undo:
-        from pgkeeper.operations.undo import UndoReport, UndoRequest
+        from pgkeeper.operations.undo import UndoReport
         from pgkeeper.operations.undo import undo as run_undo
+        from pgkeeper.operations.undo_request import UndoRequest
 
-        going_back = UndoRequest(database=database, confirmation=confirm, request_id=request_id, wait=patience)
+        going_back = UndoRequest(confirmation=confirm, **in_general)
         undone = work(door, "restore", job, UndoReport, lambda progress: run_undo(going_back, door.settings, progress))
         door.show("undo", undone, lambda: _show_undone(undone))
         _warn(door, undone.warnings)
     elif replace:
-        from pgkeeper.operations.replace import ReplaceReport, ReplaceRequest
+        from pgkeeper.operations.replace import ReplaceReport
         from pgkeeper.operations.replace import replace as run_replace
+        from pgkeeper.operations.replace_request import ReplaceRequest
 
-        wanted = ReplaceRequest(
-            backup=backup,
-            database=database,
-            confirmation=confirm,
-            request_id=request_id,
-            trust_database=trust_database,
-            globals_mode=globals_mode,
-            wait=patience,
-        )
+        wanted = ReplaceRequest(confirmation=confirm, **in_general, **of_backup)
         replaced = work(door, "restore", job, ReplaceReport, lambda progress: run_replace(wanted, door.settings, progress))
         door.show("replace", replaced, lambda: _show_replaced(replaced))
         _warn(door, replaced.warnings)
     else:
         from pgkeeper.operations.restore import RestoreReport, RestoreRequest, restore
 
-        request = RestoreRequest(
-            backup=backup,
-            database=database,
-            to=to,
-            request_id=request_id,
-            trust_database=trust_database,
-            globals_mode=globals_mode,
-            wait=patience,
-        )
+        request = RestoreRequest(to=to, **in_general, **of_backup)
         report = work(door, "restore", job, RestoreReport, lambda progress: restore(request, door.settings, progress))
         door.show("restore", report, lambda: _show(report))
         _warn(door, report.warnings)

@@ -80,6 +80,15 @@ class IntegrityError(PgkeeperError):
     exit_status = 4
 
 
+class BackupGoneError(IntegrityError):
+    """A backup was removed when somebody was about to use it (exit status 2, as for one that never was).
+
+    Whoever only asks whether a backup can be used need not tell it from a damaged one.
+    """
+
+    exit_status = 2
+
+
 class BusyError(PgkeeperError):
     """Somebody else holds what is needed (exit status 5)."""
 

@@ -18,6 +18,8 @@ STEPS: tuple[Step, ...] = ("begun", "saved", "restored", "stopping", "closing", 
 closed); `stopping` the services; `closing` the database; `swapping` names; `starting` the services; `done`. A replacement that was given
 up ends with `undone` instead."""
 Ending = Literal["nothing", "go_on", "go_back"]
+CONFIRMATION = "RESTORE"
+"""The word that whoever wants a replacement, or its undoing, must say."""
 
 
 class Entry(BaseModel):

@@ -15,6 +15,7 @@ from pgkeeper.model.errors import ErrorInfo, OperationFailed, PgkeeperError, Usa
 from pgkeeper.model.job import Job, JobEvent, Kind, new_job_id, require_job_id
 from pgkeeper.model.progress import Progress
 from pgkeeper.operations.places import catalog
+from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
 
 if TYPE_CHECKING:
@@ -109,15 +110,32 @@ def _remarks(report: BaseModel) -> Iterator[tuple[Kind, str]]:
         yield "error", problem
 
 
-def list_jobs(settings: Settings, *, everywhere: bool = True) -> tuple[Job, ...]:
-    """Return the jobs that the catalog remembers, the last started first: of this host, or `everywhere` of the fleet.
+class JobList(Message):
+    """Jobs of the whole fleet, the last started first. `older` counts those that were left out."""
+
+    jobs: tuple[Job, ...]
+    older: int
+
+
+def list_jobs(settings: Settings, limit: int | None = None) -> JobList:
+    """Return the jobs that the catalog remembers, with a `limit` the last so many; those that run come before all others.
 
     Those of this host that died are settled. Raises CatalogUnusable.
     """
+    from pgkeeper.catalog.jobs import count_jobs
     from pgkeeper.catalog.orphans import read_settled
 
     known = catalog(settings)
-    return read_settled(known) if everywhere else read_settled(known, host=known.host)
+    found = read_settled(known, limit)
+    return JobList(jobs=found, older=max(0, known.run(count_jobs) - len(found)) if limit is not None else 0)
+
+
+def own_jobs(settings: Settings) -> tuple[Job, ...]:
+    """Return all jobs of this host that the catalog remembers, settled as by `list_jobs`. Raises CatalogUnusable."""
+    from pgkeeper.catalog.orphans import read_settled
+
+    known = catalog(settings)
+    return read_settled(known, host=known.host)
 
 
 def own_job(settings: Settings, job_id: str) -> Job | None:

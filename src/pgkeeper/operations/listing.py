@@ -30,6 +30,7 @@ class BackupSummary(Message):
     database_bytes: int | None = None
     tables: int | None = None
     rows: int | None = None
+    made_by: str | None = None
     server_version: str | None = None
     verified: dict[Level, datetime]
     pinned: bool = False
@@ -55,7 +56,10 @@ def examine_backups(settings: Settings) -> tuple[BackupSummary, ...]:
 
 
 def show_backup(settings: Settings, backup: str, database: str | None = None) -> tuple[StoredBackup, Manifest]:
-    """Return where one backup (an id or `latest`) lies, and its manifest. Raises UsageError or IntegrityError."""
+    """Return where one backup (an id or `latest`) lies, and its manifest.
+
+    Raises UsageError or BackupGoneError (exit status 2) when there is none, IntegrityError when it is damaged.
+    """
     found = one_backup(local_store(settings), backup, database)
     return found, found.manifest()
 

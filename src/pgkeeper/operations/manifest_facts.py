@@ -24,6 +24,7 @@ class ManifestFacts(Message):
     database_bytes: int
     tables: int
     rows: int
+    made_by: str
     server_version: str
     warnings: tuple[str, ...]
 
@@ -38,7 +39,7 @@ def manifest_path(backup: StoredBackup) -> str:
 
 
 def read_facts(backup: StoredBackup) -> ManifestFacts:
-    """Read a manifest. Raises IntegrityError when it is damaged or gone."""
+    """Read a manifest. Raises IntegrityError when it is damaged, BackupGoneError when it is gone."""
     manifest = backup.manifest()
     return ManifestFacts(
         seconds=(manifest.finished_at - manifest.started_at).total_seconds(),
@@ -46,6 +47,7 @@ def read_facts(backup: StoredBackup) -> ManifestFacts:
         database_bytes=manifest.database.size_bytes,
         tables=len(manifest.contents.tables),
         rows=manifest.contents.rows,
+        made_by=manifest.made_by,
         server_version=manifest.cluster.server_version,
         warnings=manifest.warnings,
     )

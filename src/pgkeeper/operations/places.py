@@ -8,7 +8,8 @@ from pgkeeper.host.identity import host_identity
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.seal import host_seal
 from pgkeeper.model.errors import UsageError
-from pgkeeper.postgres.server import Server, Session
+from pgkeeper.postgres.facts import ClusterIdentity, identify
+from pgkeeper.postgres.server import Server, Session, require_superuser, told
 from pgkeeper.settings import Settings
 from pgkeeper.stores.local import LocalStore
 from pgkeeper.stores.stored_backup import StoredBackup
@@ -50,6 +51,13 @@ def outside_session(settings: Settings, database: str) -> Session:
         return session
     session.close()
     return reached.connect("template1" if database != "template1" else "postgres")
+
+
+def cluster_reached(settings: Settings) -> ClusterIdentity:
+    """Return which cluster settings lead to. Raises PgkeeperError when it can't be reached, ConfigurationError without a superuser."""
+    with server(settings).connect_maintenance() as session, told("asking the server who it is"):
+        require_superuser(session)
+        return identify(session)
 
 
 def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str], StoredBackup]:

@@ -1,54 +1,32 @@
-"""Replace a production database by a backup of it: the strategy's nine steps, in the order that keeps the application up the longest.
+"""Replace a production database by a backup of it, in the order that keeps the application up the longest.
 
 Everything slow happens while production runs: a fresh backup of it, the restore beside, the comparison. Then services are stopped for as
 long as a rename takes. The old database is kept.
 """
 
-import shutil
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pgkeeper.host.logs import log
 from pgkeeper.host.services import Services
-from pgkeeper.model.durations import format_duration
-from pgkeeper.model.errors import OperationFailed, RefusedError, UsageError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, before_name, next_name
-from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.backup_database import back_up_database
 from pgkeeper.operations.change_over import ChangeOver, require_free
-from pgkeeper.operations.only_restore import only_restore
-from pgkeeper.operations.places import LATEST, local_store, one_backup, outside_session, server
-from pgkeeper.operations.replacements import ReplacementJournal, replacements
+from pgkeeper.operations.only_replacement import only_replacement
+from pgkeeper.operations.places import server
+from pgkeeper.operations.replace_request import ReplaceRequest, chosen_backup, done_before, require_confirmed, require_possible
+from pgkeeper.operations.replacements import ReplacementJournal
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.restore_database import DatabaseRestore, Restored
-from pgkeeper.operations.settle import settle, settle_one
+from pgkeeper.operations.settle import settle_one
 from pgkeeper.operations.tell_owner import tell_replaced
-from pgkeeper.postgres.facts import ClusterIdentity, database_size, identify
+from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.new_database import database_oid
-from pgkeeper.postgres.roles import GlobalsMode
-from pgkeeper.postgres.server import Session, require_superuser, told
+from pgkeeper.postgres.server import Session
 from pgkeeper.settings import Settings
 from pgkeeper.stores.stored_backup import StoredBackup
-
-CONFIRMATION = "RESTORE"
-
-
-class ReplaceRequest(Message):
-    """Which backup takes production's place. `confirmation` must be the word RESTORE.
-
-    `latest` is never what was saved of a database just before it was replaced: asked for twice, that would bring back what was replaced.
-    `trust_database`, `globals_mode`, `wait` and `request_id` are as for a restore beside.
-    """
-
-    backup: str = LATEST
-    database: str | None = None
-    confirmation: str = ""
-    request_id: str | None = None
-    trust_database: bool = False
-    globals_mode: GlobalsMode = "missing"
-    wait: timedelta = timedelta()
 
 
 class ReplaceReport(Message):
@@ -76,47 +54,6 @@ class ReplaceReport(Message):
     request_id: str | None = None
 
 
-class ReplacePlan(Message):
-    """What a replacement would do. Sizes in bytes: of the database as it was in the backup, and as it is now."""
-
-    backup_id: str
-    database: str
-    would_change: bool
-    reason: str
-    size_bytes: int
-    size_now_bytes: int
-    created_at: datetime
-    age_seconds: float
-
-
-def plan_replace(request: ReplaceRequest, settings: Settings) -> ReplacePlan:
-    """Return what `replace` would do now. Changes nothing. Raises PgkeeperError where `replace` would refuse at once."""
-    backup = _chosen(request, settings)
-    manifest = backup.manifest()
-    with outside_session(settings, backup.database) as session, told("planning the replacement"):
-        require_superuser(session)
-        cluster = identify(session)
-        before = _done_before(request, backup, cluster, settings)
-        if before is None:
-            _require_confirmed(session, request, backup, manifest)
-            _require_possible(session, cluster, manifest, settings)
-            require_free(session, backup.database)
-        size = database_size(session, backup.database) or 0
-    reason = f"database {backup.database} would be replaced by backup {backup.backup_id}"
-    if before is not None:
-        reason = f"done before, as {before.replacement_id}; database {backup.database} may have changed since"
-    return ReplacePlan(
-        backup_id=backup.backup_id,
-        database=backup.database,
-        would_change=before is None,
-        reason=reason,
-        size_bytes=manifest.database.size_bytes,
-        size_now_bytes=size,
-        created_at=backup.created_at,
-        age_seconds=(datetime.now(UTC) - backup.created_at).total_seconds(),
-    )
-
-
 def replace(request: ReplaceRequest, settings: Settings, progress: Progress) -> ReplaceReport:
     """Replace a database by a backup of it, and keep the old one as `<name>_before_<time>`.
 
@@ -124,20 +61,14 @@ def replace(request: ReplaceRequest, settings: Settings, progress: Progress) -> 
     production is up again, with the old database unless the message says otherwise.
     """
     began = time.monotonic()
-    backup = _chosen(request, settings)
+    backup = chosen_backup(request, settings)
     manifest = backup.manifest()
-    with (
-        outside_session(settings, backup.database) as session,
-        told("the replacement"),
-        only_restore(session, settings, request.wait) as cluster,
-    ):
-        for said in settle(settings, progress):
-            progress.note(said)
-        before = _done_before(request, backup, cluster, settings)
+    with only_replacement(backup.database, settings, request.wait, progress, action="the replacement") as (session, cluster):
+        before = done_before(request, backup, cluster, settings)
         if before is not None:
             return _as_before(before, backup, manifest)
-        _require_confirmed(session, request, backup, manifest)
-        _require_possible(session, cluster, manifest, settings)
+        require_confirmed(session, request, backup, manifest)
+        require_possible(session, cluster, manifest, settings)
         Services(settings.app_services, settings.state_dir).require_helper()
         return _Replacing(request, settings, progress, session, cluster, backup, manifest).run(began)
 
@@ -175,8 +106,9 @@ class _Replacing:
             new_name=next_name(database, self._at), request_id=self._request.request_id,
         )  # fmt: skip
         try:
-            saved = self._save_production(journal)
-            restored = self._restore_beside(journal)
+            with self._backup.being_read():
+                saved = self._save_production(journal)
+                restored = self._restore_beside(journal)
         except BaseException:
             if known := journal.read():
                 settle_one(self._settings, known, self._progress)
@@ -200,11 +132,10 @@ class _Replacing:
 
     def _restore_beside(self, journal: ReplacementJournal) -> Restored:
         name = next_name(self._backup.database, self._at)
-        with self._backup.being_read():
-            restored = DatabaseRestore(
-                self._session, self._cluster, self._backup, self._manifest, name, server(self._settings), self._progress,
-                trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True,
-            ).run()  # fmt: skip
+        restored = DatabaseRestore(
+            self._session, self._cluster, self._backup, self._manifest, name, server(self._settings), self._progress,
+            trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True,
+        ).run()  # fmt: skip
         journal.note("restored", new_oid=database_oid(self._session, name))
         return restored
 
@@ -226,54 +157,6 @@ class _Replacing:
             warnings=tuple(restored.warnings),
             request_id=self._request.request_id,
         )
-
-
-def _chosen(request: ReplaceRequest, settings: Settings) -> StoredBackup:
-    saved = frozenset(known.saved_backup for known in replacements(settings) if known.saved_backup is not None)
-    return one_backup(local_store(settings), request.backup, request.database, never_latest=saved)
-
-
-def _require_confirmed(session: Session, request: ReplaceRequest, backup: StoredBackup, manifest: Manifest) -> None:
-    if request.confirmation == CONFIRMATION:
-        return
-    age = format_duration((datetime.now(UTC) - backup.created_at).total_seconds())
-    now = format_size(database_size(session, backup.database) or 0)
-    raise RefusedError(
-        f"database {backup.database} was not replaced",
-        f"backup {backup.backup_id} is {age} old and has {format_size(manifest.database.size_bytes)}, the database has {now} now",
-        f"what was written since would be put aside; confirm with --confirm {CONFIRMATION}",
-    )
-
-
-def _require_possible(session: Session, cluster: ClusterIdentity, manifest: Manifest, settings: Settings) -> None:
-    """Refuse before anything is made what would be refused later. Room for the old and the new, and for a backup of the old."""
-    name = manifest.database.name
-    if cluster.standby:
-        raise OperationFailed("nothing can be replaced on this server", "it is a standby", "set PGHOST and PGPORT to its primary")
-    size = database_size(session, name)
-    if size is None:
-        raise UsageError(f"there is no database {name} to replace", "", f"restore it without --replace, with --to {name}")
-    free = shutil.disk_usage(settings.dir).free
-    if free < manifest.size_bytes:
-        raise RefusedError("there is too little space for a backup of what is there now", f"{settings.dir} has {format_size(free)} free")
-
-
-def _done_before(request: ReplaceRequest, backup: StoredBackup, cluster: ClusterIdentity, settings: Settings) -> Replacement | None:
-    """Return the replacement of the same request id. Raises RefusedError when that was another one."""
-    if request.request_id is None:
-        return None
-    for known in replacements(settings):
-        same_place = known.system_identifier == cluster.system_identifier and known.step == "done"
-        if known.kind != "replace" or known.request_id != request.request_id or not same_place:
-            continue
-        if known.database != backup.database or request.backup not in (LATEST, known.backup_id):
-            raise RefusedError(
-                f"the request id {request.request_id} was used for another replacement",
-                f"{known.database} by {known.backup_id}",
-                "use a new id for a new request",
-            )
-        return known
-    return None
 
 
 def _as_before(known: Replacement, backup: StoredBackup, manifest: Manifest) -> ReplaceReport:

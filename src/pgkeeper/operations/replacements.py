@@ -9,6 +9,7 @@ from pgkeeper.host.journal import Journal
 from pgkeeper.host.logs import log
 from pgkeeper.model.names import encode_segment
 from pgkeeper.model.replacement import Entry, Replacement, Step, read_replacement
+from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.settings import Settings
 
 _DIRECTORY = "replacements"
@@ -46,7 +47,12 @@ class ReplacementJournal:
 
 
 def replacements(settings: Settings) -> list[Replacement]:
-    """Return all replacements there is a journal of, the newest first."""
+    """Return all replacements there is a journal of, whichever of the host's clusters they are of, the newest first."""
     names = [path.stem for path in (settings.state_dir / _DIRECTORY).glob("*.jsonl")]
     found = [replacement for name in names if (replacement := ReplacementJournal(settings, name).read())]
     return sorted(found, key=lambda replacement: replacement.begun_at, reverse=True)
+
+
+def replacements_on(cluster: ClusterIdentity, settings: Settings) -> list[Replacement]:
+    """Return the replacements on one cluster, the newest first."""
+    return [known for known in replacements(settings) if known.system_identifier == cluster.system_identifier]

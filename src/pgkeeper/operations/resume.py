@@ -3,15 +3,14 @@
 from datetime import timedelta
 
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import BusyError, PgkeeperError
+from pgkeeper.model.errors import BusyError, OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
+from pgkeeper.model.replacement import Replacement
 from pgkeeper.operations.only_restore import restore_lock
-from pgkeeper.operations.places import server
+from pgkeeper.operations.places import cluster_reached
 from pgkeeper.operations.replacements import replacements
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle import settle
-from pgkeeper.postgres.facts import identify
-from pgkeeper.postgres.server import told
 from pgkeeper.settings import Settings
 
 
@@ -22,13 +21,27 @@ class ResumeReport(Message):
 
 
 def resume(settings: Settings, progress: Progress, wait: timedelta = timedelta()) -> ResumeReport:
-    """Finish or undo every replacement that was interrupted. Raises BusyError while one is at work, PgkeeperError when that fails."""
-    if all(known.finished for known in replacements(settings)):
+    """Finish or undo every replacement on this server that was interrupted.
+
+    Raises BusyError while one is at work, OperationFailed when there are only such on other servers, PgkeeperError when settling fails.
+    """
+    if not _interrupted(settings):
         return ResumeReport()
-    with server(settings).connect_maintenance() as session, told("resuming"):
-        cluster = identify(session)
+    cluster = cluster_reached(settings)
     with restore_lock(settings, cluster, wait):
-        return ResumeReport(settled=tuple(settle(settings, progress)))
+        settled = settle(settings, cluster, progress)
+    elsewhere = _interrupted(settings)
+    if elsewhere and not settled:
+        raise OperationFailed(
+            f"{elsewhere[0].replacement_id} was begun on another server",
+            f"system identifier {elsewhere[0].system_identifier}",
+            "set PGHOST and PGPORT to that one",
+        )
+    return ResumeReport(settled=tuple(settled))
+
+
+def _interrupted(settings: Settings) -> list[Replacement]:
+    return [known for known in replacements(settings) if not known.finished]
 
 
 def resume_first(settings: Settings, progress: Progress) -> None:

@@ -6,20 +6,20 @@ from pgkeeper.model.errors import OperationFailed
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, ending, was_touched
 from pgkeeper.operations.places import outside_session, server
-from pgkeeper.operations.replacements import ReplacementJournal, replacements
-from pgkeeper.postgres.facts import identify
+from pgkeeper.operations.replacements import ReplacementJournal, replacements_on
+from pgkeeper.postgres.facts import ClusterIdentity, identify
 from pgkeeper.postgres.new_database import database_is_closed, database_oid, drop_database
 from pgkeeper.postgres.server import Session, told
 from pgkeeper.postgres.swap import open_again
 from pgkeeper.settings import Settings
 
 
-def settle(settings: Settings, progress: Progress) -> list[str]:
-    """Settle every replacement on this server that is not finished; the caller holds the server's restore lock, so nobody is at it.
+def settle(settings: Settings, cluster: ClusterIdentity, progress: Progress) -> list[str]:
+    """Settle every replacement on `cluster` that is not finished; the caller holds its restore lock, so nobody is at it.
 
     Returns what was done, a line each. Raises PgkeeperError when production can't be brought up.
     """
-    return [settle_one(settings, each, progress) for each in replacements(settings) if not each.finished]
+    return [settle_one(settings, each, progress) for each in replacements_on(cluster, settings) if not each.finished]
 
 
 def settle_one(settings: Settings, replacement: Replacement, progress: Progress) -> str:

@@ -15,7 +15,7 @@ from pgkeeper import __version__
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.comparison import differences
-from pgkeeper.model.errors import ErrorInfo, IntegrityError, UsageError
+from pgkeeper.model.errors import BackupGoneError, ErrorInfo, IntegrityError, UsageError
 from pgkeeper.model.manifest import DATABASE_FILE, Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.proof import Level, Proof, at_least
@@ -85,7 +85,8 @@ class VerifyReport(Message):
 def verify(request: VerifyRequest, settings: Settings, progress: Progress) -> VerifyReport:
     """Check the backups `request` names, each on its own; what is wrong with them is in the report.
 
-    The owner is told about failures. Raises UsageError when there is nothing to check, and BusyError when proofs are at work already.
+    The owner is told about failures, but not about a backup that was removed meanwhile. Raises UsageError when there is nothing to check,
+    and BusyError when proofs are at work already.
     """
     chosen, now = _chosen(request, settings)
     # Proofs fill disks and cores: one run of them at a time.
@@ -94,7 +95,12 @@ def verify(request: VerifyRequest, settings: Settings, progress: Progress) -> Ve
         checked = _check(now, request, settings, progress)
     done = dict(zip(now, checked, strict=True))
     report = VerifyReport(outcomes=tuple(done.get(backup) or _skipped(backup, request) for backup in chosen))
-    failures = {outcome.backup_id: outcome.error for outcome in checked if outcome.error is not None}
+    # One that was removed meanwhile is nothing to be alarmed about.
+    failures = {
+        outcome.backup_id: outcome.error
+        for outcome in checked
+        if outcome.error is not None and outcome.error.exit_status != BackupGoneError.exit_status
+    }
     return report.model_copy(update={"warnings": tell_check_failed(failures, settings)}) if failures else report
 
 

@@ -15,7 +15,7 @@ from pgkeeper.host.durable import fsync_directory, replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.damage import LABEL as DAMAGE_LABEL
 from pgkeeper.model.damage import Damage
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import BackupGoneError, IntegrityError
 from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest, parse_manifest
 from pgkeeper.model.pin import LABEL as PIN_LABEL
 from pgkeeper.model.pin import Pin
@@ -36,22 +36,28 @@ class StoredBackup:
     seal: Seal
 
     def manifest(self) -> Manifest:
-        """Read the manifest. Raises IntegrityError when it is damaged or gone."""
+        """Read the manifest. Raises IntegrityError when it is damaged, BackupGoneError when it is gone."""
         return parse_manifest(self._manifest_bytes(), self.backup_id)
 
     def manifest_sha256(self) -> str:
-        """Return the SHA-256 of the manifest as it lies there, by which proofs know it. Raises IntegrityError when it is gone."""
+        """Return the SHA-256 of the manifest as it lies there, by which proofs know it. Raises BackupGoneError when it is gone."""
         return hashlib.sha256(self._manifest_bytes()).hexdigest()
 
     @contextmanager
     def being_read(self) -> Iterator[None]:
-        """Keep the backup from being removed for the length of the block: a shared lease that ends with its holder."""
+        """Keep the backup from being removed for the length of the block: a shared lease that ends with its holder.
+
+        Raises BackupGoneError when it was removed already.
+        """
         try:
             descriptor = os.open(self.path / MANIFEST_FILE, os.O_RDONLY)
         except OSError as error:
-            raise IntegrityError(f"backup {self.backup_id} is not there any more", error.strerror or "") from error
+            raise self._unreadable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
+            # Somebody may have had it alone meanwhile, to remove it.
+            if self.gone():
+                raise self._gone_error()
             yield
         finally:
             os.close(descriptor)
@@ -179,10 +185,18 @@ class StoredBackup:
     def _manifest_bytes(self) -> bytes:
         try:
             return (self.path / MANIFEST_FILE).read_bytes()
-        except FileNotFoundError:
-            raise IntegrityError(f"backup {self.backup_id} is not there any more") from None
         except OSError as error:
-            raise IntegrityError(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "") from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> IntegrityError:
+        if isinstance(error, FileNotFoundError):
+            return self._gone_error()
+        return IntegrityError(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "")
+
+    def _gone_error(self) -> BackupGoneError:
+        return BackupGoneError(
+            f"there is no backup {self.backup_id} any more", "it was just removed", "`pgkeeper list` shows what is there"
+        )
 
     @property
     def _pin_path(self) -> Path:

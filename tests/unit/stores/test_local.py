@@ -1,11 +1,12 @@
 """A directory as a store."""
 
+import fcntl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed, RefusedError, UsageError
+from pgkeeper.model.errors import BackupGoneError, BusyError, IntegrityError, OperationFailed, RefusedError, UsageError
 from pgkeeper.model.manifest import MANIFEST_FILE, Manifest
 from pgkeeper.model.pin import Pin
 from pgkeeper.model.proof import Level, Proof
@@ -197,6 +198,28 @@ def test_a_backup_that_is_being_read_is_not_removed(store: LocalStore) -> None:
         assert backup.readable()
     store.delete(backup)
     assert store.backups() == ()
+
+
+def test_a_backup_that_was_removed_is_gone_not_damaged(store: LocalStore) -> None:
+    backup = publish(store)
+    store.delete(backup)
+    for use in (backup.manifest, backup.manifest_sha256, backup.being_read().__enter__):
+        with pytest.raises(BackupGoneError, match="there is no backup") as caught:
+            use()
+        assert caught.value.exit_status == UsageError.exit_status
+
+
+def test_a_backup_that_is_removed_before_the_lease_is_had_is_gone(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    backup = publish(store)
+
+    def removed_meanwhile(descriptor: int, operation: int) -> None:
+        monkeypatch.undo()
+        store.delete(backup)
+        fcntl.flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
+    with pytest.raises(BackupGoneError), backup.being_read():
+        pytest.fail("the lease of what is gone was had")
 
 
 def test_a_link_to_another_disk_is_followed(store: LocalStore, tmp_path: Path) -> None:
