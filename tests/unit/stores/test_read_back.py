@@ -53,15 +53,11 @@ def flip(path: Path, position: int) -> None:
         os.pwrite(file.fileno(), bytes([byte[0] ^ 1]), position)
 
 
-def no_thread_is_left() -> bool:
-    return threading.active_count() == 1
-
-
 @pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
-    assert no_thread_is_left()
+def _no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
     yield
-    assert no_thread_is_left(), threading.enumerate()
+    assert set(threading.enumerate()) <= before
 
 
 def written_and_read_back(path: Path, chunks: Iterator[bytes], harm: Callable[[Path], None] = lambda _path: None) -> tuple[FileEntry, int]:
