@@ -80,6 +80,7 @@ def test_a_replacement_interrupted_on_one_cluster_holds_nobody_up_on_the_other(p
     journal.write_text("".join(f"{line}\n" for line in begun))
     replace(pgkeeper, both[0])
     undo(pgkeeper)
+    assert "settled" not in pgkeeper("backup", "--database", "app").exits(DONE).output
     assert "was begun on another server" in pgkeeper("restore", "--resume", "--json").exits(FAILED).error
     lead_to(pgkeeper, both[1])
     assert len(pgkeeper("restore", "--resume", "--json").exits(DONE).json["settled"]) == 1

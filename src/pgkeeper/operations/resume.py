@@ -25,12 +25,12 @@ def resume(settings: Settings, progress: Progress, wait: timedelta = timedelta()
 
     Raises BusyError while one is at work, OperationFailed when there are only such on other servers, PgkeeperError when settling fails.
     """
-    if not _interrupted(settings):
+    if not _unfinished(settings):
         return ResumeReport()
     cluster = cluster_reached(settings)
     with restore_lock(settings, cluster, wait):
         settled = settle(settings, cluster, progress)
-    elsewhere = _interrupted(settings)
+    elsewhere = [known for known in _unfinished(settings) if known.system_identifier != cluster.system_identifier]
     if elsewhere and not settled:
         raise OperationFailed(
             f"{elsewhere[0].replacement_id} was begun on another server",
@@ -40,17 +40,21 @@ def resume(settings: Settings, progress: Progress, wait: timedelta = timedelta()
     return ResumeReport(settled=tuple(settled))
 
 
-def _interrupted(settings: Settings) -> list[Replacement]:
-    return [known for known in replacements(settings) if not known.finished]
-
-
 def resume_first(settings: Settings, progress: Progress) -> None:
-    """Settle what interrupted replacements left before other work begins, which goes on whatever comes of it."""
+    """Settle what interrupted replacements left on this server before other work begins, which goes on whatever comes of it."""
     try:
-        for said in resume(settings, progress).settled:
-            progress.note(said)
+        if not _unfinished(settings):
+            return
+        cluster = cluster_reached(settings)
+        with restore_lock(settings, cluster):
+            for said in settle(settings, cluster, progress):
+                progress.note(said)
     except BusyError:
         pass
     except PgkeeperError as error:
         log.error("a replacement could not be settled", error=str(error))
         progress.note(f"an interrupted replacement could not be settled: {error}")
+
+
+def _unfinished(settings: Settings) -> list[Replacement]:
+    return [known for known in replacements(settings) if not known.finished]
