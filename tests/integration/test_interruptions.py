@@ -44,7 +44,7 @@ def test_a_killed_server_session_is_a_failed_backup(pgkeeper: Pgkeeper) -> None:
     assert not pgkeeper.published()
 
 
-def test_a_session_killed_after_the_data_is_a_failed_backup(pgkeeper: Pgkeeper) -> None:
+def test_a_session_killed_before_the_data_is_a_failed_backup(pgkeeper: Pgkeeper) -> None:
     pgkeeper.create_database("stalling", STALLED_SCRIPT)
     with stalled(pgkeeper.cluster, "stalling"), pgkeeper.start("backup", "--database", "stalling") as running:
         server_process = wait_for_stalled_session(pgkeeper.cluster, "stalling")

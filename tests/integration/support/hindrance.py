@@ -16,8 +16,8 @@ from .product import Pgkeeper, Running
 from .user import service_ids
 from .waiting import wait_until
 
-# A dump writes a sequence's value after all tables' data and takes its lock only then: whoever holds the lock holds the
-# dump just before its end.
+# pg_dump asks for a sequence's value when it has locked all tables and read their schema, before it writes anything: whoever holds the
+# sequence's lock holds the dump there.
 STALLED_SCRIPT = """
 create table kept (id int primary key, t text);
 insert into kept select n, md5(n::text) from generate_series(1, 2000) n;
@@ -34,7 +34,7 @@ insert into kept select n, md5(n::text) || md5((n + 1)::text) || md5((n + 2)::te
 
 @contextmanager
 def stalled(cluster: Cluster, database: str) -> Iterator[Callable[[], None]]:
-    """Hold every dump of `database` (made with STALLED_SCRIPT) just before its end.
+    """Hold every dump of `database` (made with STALLED_SCRIPT) when it has begun, just before its first byte.
 
     The dump goes on when the yielded function is called, or when the block ends.
     """
