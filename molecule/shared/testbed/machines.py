@@ -13,6 +13,8 @@ from testbed.places import Place
 from testbed.platforms import Platform
 
 SECONDS_TO_START = 120
+# A process that is about to become another program shows no command line for a moment.
+SECONDS_UNSEEN = 3
 SECONDS_TO_END = 30
 PROC = Path("/proc")
 # Newer versions of systemd-nspawn mount something here for each machine, leave it when they are killed, and then refuse to start it again.
@@ -71,7 +73,7 @@ def wait_for_ssh(place: Place, platform: Platform, address: str, user: str) -> N
     deadline = time.monotonic() + SECONDS_TO_START
     error = HostsFailed("")
     while time.monotonic() < deadline:
-        if not processes(place.root(platform.name)):
+        if not _within(SECONDS_UNSEEN, lambda: bool(processes(place.root(platform.name)))):
             raise HostsFailed(f"{platform.name} does not start: {_said(place.log(platform.name)) or 'it said nothing'}")
         try:
             run(ask, seconds=SECONDS_TO_START)
