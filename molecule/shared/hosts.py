@@ -1,6 +1,9 @@
-"""Makes and removes the test hosts of a molecule scenario, for create.yml and destroy.yml. README.md says how to describe hosts.
+"""Makes and removes the test hosts of a molecule scenario, for create.yml and destroy.yml, and cuts their power.
+
+README.md says how to describe hosts.
 
 hosts.py create SCENARIO EPHEMERAL     platforms as JSON on stdin; writes what molecule and ssh need to know into EPHEMERAL
+hosts.py cut-power SCENARIO HOST       platforms as JSON on stdin; ends the host and starts it again
 hosts.py destroy SCENARIO
 """
 
@@ -25,6 +28,9 @@ def main() -> int:
     create = commands.add_parser("create")
     create.add_argument("scenario", type=Path)
     create.add_argument("ephemeral", type=Path)
+    cut_power = commands.add_parser("cut-power")
+    cut_power.add_argument("scenario", type=Path)
+    cut_power.add_argument("host")
     commands.add_parser("destroy").add_argument("scenario", type=Path)
     given = parser.parse_args()
     place = Place(given.scenario.resolve())
@@ -33,6 +39,8 @@ def main() -> int:
             instances = scenario.create(place, read_platforms(sys.stdin.read()))
             write(given.ephemeral / "known_hosts", place.known_hosts.read_text(encoding="ascii"), 0o600)
             write(given.ephemeral / "instance_config.yml", json.dumps(instances, indent=2), 0o600)
+        elif given.command == "cut-power":
+            scenario.cut_power(place, read_platforms(sys.stdin.read()), given.host)
         else:
             scenario.destroy(place)
     except HostsFailed as error:

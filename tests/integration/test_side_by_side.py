@@ -35,6 +35,18 @@ def test_a_scheduled_backup_waits_for_its_turn(pgkeeper: Pgkeeper) -> None:
     assert len(pgkeeper.published()) == 2
 
 
+def test_a_backup_that_was_waited_for_is_not_made_again(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("stalling", STALLED_SCRIPT)
+    with stalled(pgkeeper.cluster, "stalling") as release, pgkeeper.start(*CALL) as first:
+        wait_for_stalled_session(pgkeeper.cluster, "stalling")
+        with pgkeeper.start(*CALL, "--if-older-than", "26h", "--wait", "2m", "--json") as second:
+            wait_until(lambda: waits_for_file_lock(second.pid), "the second run waiting for the first")
+            release()
+            first.result().exits(DONE)
+            assert second.result().exits(DONE).outcome("stalling")["status"] == "skipped"
+    assert len(pgkeeper.published()) == 1
+
+
 def test_other_databases_are_not_kept_waiting(pgkeeper: Pgkeeper) -> None:
     pgkeeper.create_database("stalling", STALLED_SCRIPT)
     pgkeeper.create_database("free")

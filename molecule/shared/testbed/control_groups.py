@@ -6,7 +6,9 @@ Two systemds in the same groups would see, and wait for, each other's processes.
 from __future__ import annotations
 
 import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from testbed.commands import HostsFailed
@@ -35,15 +37,24 @@ def entering(name: str, command: list[str]) -> list[str]:
     return ["sh", "-c", ENTER, "sh", *map(str, groups), "--", *command]
 
 
-def remove(prefix: str) -> None:
-    """Remove all groups whose names begin so. Their processes have ended, but the kernel may take a moment to see it."""
+def end(names: str) -> None:
+    """End all that is in the groups of these names, which may hold a `*`, and remove them."""
     deadline = time.monotonic() + SECONDS_TO_EMPTY
     for hierarchy in hierarchies(MOUNTS.read_text(encoding="utf-8")):
-        for group in hierarchy.glob(f"{prefix}*"):
+        for group in hierarchy.glob(names):
             while not _removed(group):
+                _kill(group)
                 if time.monotonic() > deadline:
                     raise HostsFailed(f"{group} still has processes: see its cgroup.procs")
                 time.sleep(0.1)
+
+
+def _kill(group: Path) -> None:
+    for procs in group.rglob("cgroup.procs"):
+        with suppress(OSError):  # the group, or the process, is gone meanwhile
+            for process in map(int, procs.read_text(encoding="ascii").split()):
+                if process > 1:  # 0 is one that cannot be seen from here
+                    os.kill(process, signal.SIGKILL)
 
 
 def _removed(group: Path) -> bool:
@@ -52,4 +63,4 @@ def _removed(group: Path) -> bool:
             Path(folder).rmdir()
     except OSError:
         return False
-    return True
+    return not group.exists()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,7 +13,9 @@ from testbed.places import Place
 from testbed.platforms import Platform
 
 SECONDS_TO_START = 120
-SECONDS_TO_STOP = 30
+# A process that is about to become another program shows no command line for a moment.
+SECONDS_UNSEEN = 3
+SECONDS_TO_END = 30
 PROC = Path("/proc")
 # Newer versions of systemd-nspawn mount something here for each machine, leave it when they are killed, and then refuse to start it again.
 EXPORTS = Path("/run/systemd/nspawn/unix-export")
@@ -73,7 +73,7 @@ def wait_for_ssh(place: Place, platform: Platform, address: str, user: str) -> N
     deadline = time.monotonic() + SECONDS_TO_START
     error = HostsFailed("")
     while time.monotonic() < deadline:
-        if not processes(place.root(platform.name)):
+        if not _within(SECONDS_UNSEEN, lambda: bool(processes(place.root(platform.name)))):
             raise HostsFailed(f"{platform.name} does not start: {_said(place.log(platform.name)) or 'it said nothing'}")
         try:
             run(ask, seconds=SECONDS_TO_START)
@@ -107,21 +107,30 @@ def processes(root: Path) -> list[int]:
     return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _is_host(entry, wanted)]
 
 
-def stop(place: Place, name: str) -> None:
-    """Shut a host down in order, or end it when that takes too long; leave nothing of it that would keep it from starting."""
+def end(place: Place, name: str) -> None:
+    """End a host as a power cut does, and leave nothing of it that would keep it from starting.
+
+    Nobody needs what an orderly shutdown would save, and a host that still boots does not hear the word for it. systemd-nspawn alone may
+    not be killed: the host's init would go on without it.
+    """
     root = place.root(name)
-    for process in processes(root):
-        os.kill(process, signal.SIGTERM)  # systemd-nspawn passes it on as the word to power off
-    if not _within(SECONDS_TO_STOP, lambda: not processes(root)):
-        for process in processes(root):
-            os.kill(process, signal.SIGKILL)  # and its init goes with it
-        if not _within(SECONDS_TO_STOP, lambda: not processes(root)):
-            raise HostsFailed(f"the host in {root} cannot be ended: process {', '.join(map(str, processes(root)))}")
+    if _is_unit(place, name):
+        run(["systemctl", "kill", "--signal=KILL", f"{place.namespace(name)}.service"])
+    control_groups.end(place.namespace(name))
+    if not _within(SECONDS_TO_END, lambda: not processes(root) and not _is_unit(place, name)):
+        raise HostsFailed(f"the host in {root} cannot be ended: process {', '.join(map(str, processes(root)))}")
     export = EXPORTS / place.machine(name)
     if export.is_mount():
         run(["umount", str(export)])
     if export.exists():
         export.rmdir()
+
+
+def _is_unit(place: Place, name: str) -> bool:
+    """Whether this machine's systemd, where there is one, still has the host among its services."""
+    if not Path("/run/systemd/system").exists():
+        return False
+    return run(["systemctl", "show", "--property=ActiveState", "--value", f"{place.namespace(name)}.service"]).strip() != "inactive"
 
 
 def _said(log: Path) -> str:

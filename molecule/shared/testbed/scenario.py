@@ -35,8 +35,8 @@ def destroy(place: Place) -> None:
     """Remove what a run of this scenario made, whether it ended or was interrupted. Images stay."""
     roots = place.directory / "roots"
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda root: machines.stop(place, root.name), roots.iterdir() if roots.exists() else []))
-    control_groups.remove(place.namespace_prefix)
+        list(pool.map(lambda root: machines.end(place, root.name), roots.iterdir() if roots.exists() else []))
+    control_groups.end(f"{place.namespace_prefix}*")
     network.disconnect(place)
     if place.directory.exists():
         shutil.rmtree(place.directory)
@@ -44,6 +44,15 @@ def destroy(place: Place) -> None:
         if STATE.exists() and not any(entry.is_dir() for entry in STATE.iterdir()):
             network.stop_forwarding()
             STATE.rmdir()
+
+
+def cut_power(place: Place, platforms: list[Platform], name: str) -> None:
+    """End a host amid all that it is doing, and start it again; its files, address and keys are as they were."""
+    platform = next((platform for platform in platforms if platform.name == name), None)
+    if platform is None:
+        raise HostsFailed(f"this scenario has no host {name}")
+    machines.end(place, name)
+    machines.start(place, platform)
 
 
 def instance(place: Place, platform: Platform, address: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ from pgkeeper.host.logs import log
 from pgkeeper.model.errors import ErrorInfo, UsageError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
-from pgkeeper.operations.backup_database import back_up_database
+from pgkeeper.operations.backup_database import back_up_in_turn, dump_lock
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message, shared_status
@@ -122,20 +122,27 @@ def _one(cluster: ClusterIdentity, name: str, request: BackupRequest, settings: 
     began = time.monotonic()
     if _left_to_primary(cluster, settings):
         return BackupOutcome(database=name, status="skipped", reason="this server is a standby; BACKUP_FROM_STANDBY=true backs it up too")
-    fresh = _fresh(cluster, name, request, settings)
-    if fresh is not None:
-        return BackupOutcome(
-            database=name, status="skipped", backup_id=fresh.backup_id, path=str(fresh.path), reason="a backup is recent enough"
-        )
+    if fresh := _fresh(cluster, name, request, settings):
+        return _skipped(name, fresh)
     try:
-        backup, manifest = back_up_database(
-            cluster, name, settings, progress, keep=not request.test, wait=request.wait, adopt=request.adopt
-        )
+        with dump_lock(cluster, name, settings, request.wait):
+            # What was waited for may have been the backup that was missing.
+            if fresh := _fresh(cluster, name, request, settings):
+                return _skipped(name, fresh)
+            backup, manifest = back_up_in_turn(
+                cluster, name, settings, progress, keep=not request.test, wait=request.wait, adopt=request.adopt
+            )
     except Exception as error:  # noqa: BLE001 - one database never stops the others
         return _failed(name, error, time.monotonic() - began)
     seconds = time.monotonic() - began
     remember_backup(settings, manifest.cluster.label, name, manifest.started_at, manifest.database.size_bytes)
     return _done(backup, manifest, seconds)
+
+
+def _skipped(name: str, fresh: StoredBackup) -> BackupOutcome:
+    return BackupOutcome(
+        database=name, status="skipped", backup_id=fresh.backup_id, path=str(fresh.path), reason="a backup is recent enough"
+    )
 
 
 def _done(backup: StoredBackup | None, manifest: Manifest, seconds: float) -> BackupOutcome:

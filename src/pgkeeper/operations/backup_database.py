@@ -4,6 +4,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -54,31 +55,51 @@ def back_up_database(
     adopt: bool,
     purpose: Literal["regular", "pre_restore"] = "regular",
 ) -> tuple[StoredBackup | None, Manifest]:
-    """Make one backup and return where it lies (None unless `keep`) and its manifest.
+    """Wait until it is this backup's turn, then do what `back_up_in_turn` does. Raises BusyError when that takes longer than `wait`."""
+    with dump_lock(cluster, database, settings, wait):
+        return back_up_in_turn(cluster, database, settings, progress, keep=keep, wait=wait, adopt=adopt, purpose=purpose)
+
+
+def dump_lock(cluster: ClusterIdentity, database: str, settings: Settings, wait: timedelta) -> AbstractContextManager[None]:
+    """Keep other backups of this database out meanwhile. Raises BusyError when that takes longer than `wait`."""
+    return exclusive(settings.state_dir, f"dump {cluster.label} {database}", f"a backup of {database}", wait)
+
+
+def back_up_in_turn(
+    cluster: ClusterIdentity,
+    database: str,
+    settings: Settings,
+    progress: Progress,
+    *,
+    keep: bool,
+    wait: timedelta,
+    adopt: bool,
+    purpose: Literal["regular", "pre_restore"] = "regular",
+) -> tuple[StoredBackup | None, Manifest]:
+    """Make one backup and return where it lies (None unless `keep`) and its manifest; the caller holds the database's `dump_lock`.
 
     When a table stays locked or changes underneath, the whole dump is given up and tried again, so that nobody queues behind us for long.
     Raises PgkeeperError or
     OSError; then nothing was published and nothing is left.
     """
-    with exclusive(settings.state_dir, f"dump {cluster.label} {database}", f"a backup of {database}", wait):
-        store = local_store(settings)
-        who = (machine_id(settings.state_dir), cluster.label, cluster.system_identifier)
-        if not store.claimed(*who):
-            with store_lock(settings, max(wait, STORE_WAIT)):
-                store.claim(*who, adopt=adopt)
-        restless: frozenset[str] | None = None
-        for attempt in range(1, _TRIES + 1):
-            # A table that was truncated every single time is one that always is (staging, a queue): it must not cost all others theirs.
-            tolerated = restless or frozenset() if attempt == _TRIES else frozenset()
-            try:
-                return _attempt(store, cluster, database, settings, progress, keep=keep, tolerated=tolerated, purpose=purpose)
-            except (LockTimeoutError, ChangedMeanwhileError) as error:
-                if attempt == _TRIES:
-                    raise
-                touched = error.tables if isinstance(error, ChangedMeanwhileError) else frozenset()
-                restless = touched if restless is None else restless & touched
-                progress.note(f"{error.what}; trying again ({attempt + 1} of {_TRIES})")
-                time.sleep(min(_PAUSE_SECONDS if isinstance(error, LockTimeoutError) else attempt, settings.lock_timeout_seconds))
+    store = local_store(settings)
+    who = (machine_id(settings.state_dir), cluster.label, cluster.system_identifier)
+    if not store.claimed(*who):
+        with store_lock(settings, max(wait, STORE_WAIT)):
+            store.claim(*who, adopt=adopt)
+    restless: frozenset[str] | None = None
+    for attempt in range(1, _TRIES + 1):
+        # A table that was truncated every single time is one that always is (staging, a queue): it must not cost all others theirs.
+        tolerated = restless or frozenset() if attempt == _TRIES else frozenset()
+        try:
+            return _attempt(store, cluster, database, settings, progress, keep=keep, tolerated=tolerated, purpose=purpose)
+        except (LockTimeoutError, ChangedMeanwhileError) as error:
+            if attempt == _TRIES:
+                raise
+            touched = error.tables if isinstance(error, ChangedMeanwhileError) else frozenset()
+            restless = touched if restless is None else restless & touched
+            progress.note(f"{error.what}; trying again ({attempt + 1} of {_TRIES})")
+            time.sleep(min(_PAUSE_SECONDS if isinstance(error, LockTimeoutError) else attempt, settings.lock_timeout_seconds))
     raise AssertionError("unreachable")
 
 

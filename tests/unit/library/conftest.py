@@ -44,3 +44,13 @@ def source_identity() -> ModuleType:
 @pytest.fixture(scope="session")
 def wheelhouse() -> ModuleType:
     return load(ROOT / "roles/pgkeeper/files/wheelhouse.py")
+
+
+@pytest.fixture(scope="session")
+def variable_names() -> ModuleType:
+    return load(ROOT / "roles/pgkeeper/files/variable_names.py")
+
+
+@pytest.fixture(scope="session")
+def releases() -> ModuleType:
+    return load(ROOT / "roles/pgkeeper/files/releases.py")

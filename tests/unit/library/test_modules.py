@@ -2,25 +2,101 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
 
-MODULES = ["pgkeeper_backup", "pgkeeper_info", "pgkeeper_restore", "pgkeeper_verify"]
+MODULES = sorted(path.stem for path in (Path(__file__).parents[3] / "library").glob("*.py"))
 
 
 def module(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
+class Asked(Exception):
+    """What a module asks Ansible for when it begins."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @classmethod
+    def begin(cls, argument_spec: dict[str, Any], **_: object) -> NoReturn:
+        """In the place of AnsibleModule."""
+        raise cls(argument_spec)
+
+
+def real_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The options that Ansible gets to see, whatever the module calls them."""
+    monkeypatch.setattr(module(name), "AnsibleModule", Asked.begin)
+    with pytest.raises(Asked) as caught:
+        module(name).main()
+    return copy.deepcopy(caught.value.spec)
+
+
+def documented(options: dict[str, Any]) -> dict[str, Any]:
+    """What documentation says of options, in the words of an argument spec."""
+    return {
+        option: {
+            **{key: value for key, value in facts.items() if key not in {"description", "suboptions", "version_added"}},
+            **({"options": documented(facts["suboptions"])} if "suboptions" in facts else {}),
+        }
+        for option, facts in options.items()
+    }
+
+
+def promised(spec: dict[str, Any]) -> dict[str, Any]:
+    """An argument spec without what documentation has no word for: what is kept out of logs."""
+    return {
+        option: {
+            **{key: value for key, value in facts.items() if key not in {"no_log", "options"}},
+            **({"options": promised(facts["options"])} if "options" in facts else {}),
+        }
+        for option, facts in spec.items()
+    }
+
+
 @pytest.mark.parametrize("name", MODULES)
-def test_every_option_is_documented_as_it_is(name: str) -> None:
-    documented = yaml.safe_load(module(name).DOCUMENTATION)["options"]
-    described = {option: {key: value for key, value in facts.items() if key != "description"} for option, facts in documented.items()}
-    assert described == module(name).ARGUMENTS
+def test_every_option_is_documented_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert documented(yaml.safe_load(module(name).DOCUMENTATION)["options"]) == promised(real_spec(name, monkeypatch))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_secret_and_nothing_else_is_kept_out_of_logs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = {option for option in real_spec(name, monkeypatch) if re.search("pass(word|phrase)|secret|token|key", option)}
+    hidden = {option for option, facts in real_spec(name, monkeypatch).items() if facts.get("no_log")}
+    assert hidden == secret
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda spec: spec.update(more={"type": "str"}),
+        lambda spec: spec.pop("level"),
+        lambda spec: spec["level"].update(type="int"),
+        lambda spec: spec["level"].update(default="restore"),
+        lambda spec: spec["level"].pop("default"),
+        lambda spec: spec["level"]["choices"].append("none"),
+        lambda spec: spec["level"].update(required=True),
+        lambda spec: spec["level"].update(aliases=["depth"]),
+        lambda spec: spec["databases"].update(elements="raw"),
+        lambda spec: spec["level"].update(options={"depth": {"type": "int"}}),
+    ],
+    ids=["more", "fewer", "type", "default", "no default", "choices", "required", "aliases", "elements", "suboptions"],
+)
+def test_a_difference_between_documentation_and_options_is_noticed(
+    change: Callable[[dict[str, Any]], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = real_spec("pgkeeper_verify", monkeypatch)
+    change(spec)
+    assert documented(yaml.safe_load(module("pgkeeper_verify").DOCUMENTATION)["options"]) != promised(spec)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -157,6 +159,22 @@ def test_systemds_groups_are_found_among_all_that_is_mounted() -> None:
         "proc /proc proc rw 0 0\n"
     )
     assert control_groups.hierarchies(mounts) == [Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified")]
+
+
+def test_all_that_is_in_a_hosts_groups_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mounts").write_text(f"cgroup2 {tmp_path}/unified cgroup2 rw 0 0\n")
+    monkeypatch.setattr(control_groups, "MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(control_groups, "SECONDS_TO_EMPTY", 0)
+    group = tmp_path / "unified/pgkeeper-1-db1/payload/init.scope"
+    group.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "600"]) as init, subprocess.Popen(["sleep", "600"]) as other:
+        # No group but a folder of that shape, so that this needs no root; what it cannot do is to become empty.
+        (group / "cgroup.procs").write_text(f"0\n1\n{init.pid}\n")
+        with pytest.raises(HostsFailed, match="still has processes"):
+            control_groups.end("pgkeeper-1-*")
+        assert init.wait(timeout=60) == -signal.SIGKILL
+        assert other.poll() is None
+        other.kill()
 
 
 def test_what_a_machine_lacks_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,50 @@
+"""No variable is misspelt without a word about it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+
+def test_a_misspelt_name_is_told_with_the_nearest_one(root: Path, variable_names: ModuleType) -> None:
+    names = ["pgkeeper_keep_dayly", "pgkeeper_keep_daily", "pgkeeper_restore_databse"]
+    assert variable_names.complaints(names, variable_names.known(root)) == [
+        "pgkeeper_keep_dayly is no variable of pgkeeper: did you mean pgkeeper_keep_daily?",
+        "pgkeeper_restore_databse is no variable of pgkeeper: did you mean pgkeeper_restore_database?",
+    ]
+
+
+def test_a_name_like_no_other_is_told_with_where_to_look(root: Path, variable_names: ModuleType) -> None:
+    (line,) = variable_names.complaints(["pgkeeper_q"], variable_names.known(root))
+    assert line == "pgkeeper_q is no variable of pgkeeper: roles/pgkeeper/README.md and the playbooks say what there is"
+
+
+def test_each_variable_of_the_role_is_known(root: Path, variable_names: ModuleType) -> None:
+    defaults = yaml.safe_load((root / "roles/pgkeeper/defaults/main.yml").read_text(encoding="utf-8"))
+    assert variable_names.complaints(defaults, variable_names.known(root)) == []
+
+
+@pytest.mark.parametrize("name", ["backup", "deploy", "restore", "uninstall", "verify"])
+def test_a_playbook_says_at_its_beginning_what_it_takes_and_has_no_other_names_of_that_kind(
+    root: Path, variable_names: ModuleType, name: str
+) -> None:
+    header, tasks = (root / f"playbooks/{name}.yml").read_text(encoding="utf-8").split("\n- name:", 1)
+    modules = {path.stem for path in (root / "library").glob("*.py")}
+    assert set(variable_names.IN_A_PLAYBOOK.findall(header)) >= {"pgkeeper_hosts"}
+    # Between these two there is no third kind: what a playbook keeps for itself begins with two underscores.
+    used = set(re.findall(r"(?<![\w-])pgkeeper_\w+", tasks)) - modules
+    assert used <= variable_names.known(root)
+
+
+def test_every_playbook_looks_at_the_names_first(root: Path) -> None:
+    for path in (root / "playbooks").glob("*.yml"):
+        (play,) = yaml.safe_load(path.read_text(encoding="utf-8"))
+        first = play["tasks"][0]["ansible.builtin.include_role"] if "tasks" in play else play["roles"][0]
+        assert first.get("role", first.get("name")) == "pgkeeper"
+        assert first.get("tasks_from", "names.yml") == "names.yml"
+    tasks = yaml.safe_load((root / "roles/pgkeeper/tasks/main.yml").read_text(encoding="utf-8"))
+    assert tasks[0]["ansible.builtin.import_tasks"] == "names.yml"
