@@ -79,8 +79,7 @@ def back_up_in_turn(
     """Make one backup and return where it lies (None unless `keep`) and its manifest; the caller holds the database's `dump_lock`.
 
     When a table stays locked or changes underneath, the whole dump is given up and tried again, so that nobody queues behind us for long.
-    Raises PgkeeperError or
-    OSError; then nothing was published and nothing is left.
+    Raises PgkeeperError or OSError; then nothing was published and nothing is left.
     """
     store = local_store(settings)
     who = (machine_id(settings.state_dir), cluster.label, cluster.system_identifier)
