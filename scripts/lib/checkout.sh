@@ -45,7 +45,7 @@ is_installed() { [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 
 # need_packages NAME...: installs those Debian packages that are missing; as root, or through sudo where there is one.
 need_packages() {
   local name missing=() root=()
-  for name in "$@"; do is_installed "$name" || missing+=("$name"); done
+  for name in "$@"; do is_installed "$name" || [[ " ${missing[*]} " == *" $name "* ]] || missing+=("$name"); done
   ((${#missing[@]})) || return 0
   if ((EUID != 0)); then
     command -v sudo >/dev/null || die "missing Debian packages; as root run: apt-get install ${missing[*]}"
