@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from testbed import control_groups
@@ -19,6 +20,8 @@ SECONDS_TO_END = 30
 PROC = Path("/proc")
 # Newer versions of systemd-nspawn mount something here for each machine, leave it when they are killed, and then refuse to start it again.
 EXPORTS = Path("/run/systemd/nspawn/unix-export")
+# What a service of systemd is that has no processes any more.
+ENDED = ("inactive", "failed")
 
 
 def nspawn(place: Place, platform: Platform) -> list[str]:
@@ -113,12 +116,16 @@ def end(place: Place, name: str) -> None:
     Nobody needs what an orderly shutdown would save, and a host that still boots does not hear the word for it. systemd-nspawn alone may
     not be killed: the host's init would go on without it.
     """
-    root = place.root(name)
-    if _is_unit(place, name):
-        run(["systemctl", "kill", "--signal=KILL", f"{place.namespace(name)}.service"])
+    root, service = place.root(name), f"{place.namespace(name)}.service"
+    if _state(service) not in ENDED:
+        run(["systemctl", "kill", "--signal=KILL", service])
     control_groups.end(place.namespace(name))
-    if not _within(SECONDS_TO_END, lambda: not processes(root) and not _is_unit(place, name)):
-        raise HostsFailed(f"the host in {root} cannot be ended: process {', '.join(map(str, processes(root)))}")
+    if not _within(SECONDS_TO_END, lambda: not processes(root) and _state(service) in ENDED):
+        raise HostsFailed(f"the host in {root} cannot be ended: it is {_state(service)}, process {', '.join(map(str, processes(root)))}")
+    if _state(service) == "failed":
+        # Its systemd may forget it by itself, at any moment; until then nothing new can have its name.
+        with suppress(HostsFailed):
+            run(["systemctl", "reset-failed", service])
     export = EXPORTS / place.machine(name)
     if export.is_mount():
         run(["umount", str(export)])
@@ -126,11 +133,11 @@ def end(place: Place, name: str) -> None:
         export.rmdir()
 
 
-def _is_unit(place: Place, name: str) -> bool:
-    """Whether this machine's systemd, where there is one, still has the host among its services."""
+def _state(service: str) -> str:
+    """How this machine's systemd, where there is one, has a service; one that it does not know is inactive."""
     if not Path("/run/systemd/system").exists():
-        return False
-    return run(["systemctl", "show", "--property=ActiveState", "--value", f"{place.namespace(name)}.service"]).strip() != "inactive"
+        return "inactive"
+    return run(["systemctl", "show", "--property=ActiveState", "--value", service]).strip()
 
 
 def _said(log: Path) -> str:
