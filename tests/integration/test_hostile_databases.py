@@ -14,10 +14,12 @@ from psycopg.conninfo import make_conninfo
 from .support.product import DONE, INTEGRITY, REFUSED, Pgkeeper
 from .support.waiting import wait_until
 
-# What the owner's code is like: it runs while a restore loads data, not in the original.
+# What the owner's code is like: it runs while a restore loads data, not in the original. One session of the restore is busy with the
+# largest table, so the other loads all the small ones, in the dump's order.
 OWNER = """
 set role mallory;
 create schema m;
+create table m.zz_largest (t text); insert into m.zz_largest values (repeat('x', 1000));
 """
 
 

@@ -189,8 +189,10 @@ def test_tables_are_loaded_side_by_side_and_the_first_session_that_fails_ends_th
 def test_rows_are_loaded_so_that_whoever_reads_them_first_need_not_write_them_again(pgkeeper: Pgkeeper) -> None:
     pgkeeper.create_database("original", SAMPLE)
     pgkeeper.restore(pgkeeper.backup("original"), "--to", "beside")
-    pages = pgkeeper.cluster.query("select relpages > 0, relallvisible = relpages from pg_class where relname = 't'", database="beside")
-    assert pages == [(True, True)]
+    # The server may have made the file longer than the rows need.
+    filled = "select count(distinct (ctid::text::point)[0])::int from t"
+    known = pgkeeper.cluster.query(f"select relallvisible, ({filled}) from pg_class where relname = 't'", database="beside")
+    assert known[0][0] == known[0][1] != 0
 
 
 def test_where_the_server_wants_it_data_is_loaded_over_an_encrypted_line(pgkeeper: Pgkeeper) -> None:
