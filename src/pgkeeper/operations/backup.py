@@ -8,7 +8,7 @@ from pgkeeper.host.logs import log
 from pgkeeper.model.errors import ErrorInfo, UsageError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
-from pgkeeper.operations.backup_database import back_up_in_turn, dump_lock
+from pgkeeper.operations.backup_database import back_up_database, dump_lock
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message, shared_status
@@ -129,7 +129,7 @@ def _one(cluster: ClusterIdentity, name: str, request: BackupRequest, settings: 
             # What was waited for may have been the backup that was missing.
             if fresh := _fresh(cluster, name, request, settings):
                 return _skipped(name, fresh)
-            backup, manifest = back_up_in_turn(
+            backup, manifest = back_up_database(
                 cluster, name, settings, progress, keep=not request.test, wait=request.wait, adopt=request.adopt
             )
     except Exception as error:  # noqa: BLE001 - one database never stops the others

@@ -44,28 +44,12 @@ _GLOBALS_END = b"-- PostgreSQL database cluster dump complete"
 _TAIL = 4096
 
 
-def back_up_database(
-    cluster: ClusterIdentity,
-    database: str,
-    settings: Settings,
-    progress: Progress,
-    *,
-    keep: bool,
-    wait: timedelta,
-    adopt: bool,
-    purpose: Literal["regular", "pre_restore"] = "regular",
-) -> tuple[StoredBackup | None, Manifest]:
-    """Wait until it is this backup's turn, then do what `back_up_in_turn` does. Raises BusyError when that takes longer than `wait`."""
-    with dump_lock(cluster, database, settings, wait):
-        return back_up_in_turn(cluster, database, settings, progress, keep=keep, wait=wait, adopt=adopt, purpose=purpose)
-
-
 def dump_lock(cluster: ClusterIdentity, database: str, settings: Settings, wait: timedelta) -> AbstractContextManager[None]:
     """Keep other backups of this database out meanwhile. Raises BusyError when that takes longer than `wait`."""
     return exclusive(settings.state_dir, f"dump {cluster.label} {database}", f"a backup of {database}", wait)
 
 
-def back_up_in_turn(
+def back_up_database(
     cluster: ClusterIdentity,
     database: str,
     settings: Settings,

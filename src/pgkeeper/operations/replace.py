@@ -12,7 +12,7 @@ from pgkeeper.host.services import Services
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, before_name, next_name
-from pgkeeper.operations.backup_database import back_up_database
+from pgkeeper.operations.backup_database import back_up_database, dump_lock
 from pgkeeper.operations.change_over import ChangeOver, require_free
 from pgkeeper.operations.only_replacement import only_replacement
 from pgkeeper.operations.places import server
@@ -122,10 +122,11 @@ class _Replacing:
         return report.model_copy(update={"warnings": (*report.warnings, *told_warnings)})
 
     def _save_production(self, journal: ReplacementJournal) -> str:
-        saved, _manifest = back_up_database(
-            self._cluster, self._backup.database, self._settings, self._progress,
-            keep=True, wait=self._request.wait, adopt=False, purpose="pre_restore",
-        )  # fmt: skip
+        with dump_lock(self._cluster, self._backup.database, self._settings, self._request.wait):
+            saved, _manifest = back_up_database(
+                self._cluster, self._backup.database, self._settings, self._progress,
+                keep=True, wait=self._request.wait, adopt=False, purpose="pre_restore",
+            )  # fmt: skip
         assert saved is not None
         journal.note("saved", saved_backup=saved.backup_id)
         return saved.backup_id

@@ -66,7 +66,7 @@ class TableLoad:
         self._number, self._label, self._qualified = number, f"{table.schema_name}.{table.table}", table.qualified
         self._try(lambda: self._begin(table.text.rstrip(b";")))
 
-    def data(self, data: bytes | memoryview) -> None:
+    def data(self, data: memoryview) -> None:
         """Load a piece of the table that was begun; nothing when it has failed, or none was."""
         if self._copy is not None:
             copy, piece = self._copy, bytes(data)

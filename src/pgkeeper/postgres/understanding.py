@@ -118,8 +118,7 @@ class DumpUnderstanding:
     """
 
     def __init__(self) -> None:
-        self.reader = DumpReader()
-        self.current_table: str | None = None
+        self._reader = DumpReader()
         self.sql_bytes = 0
         self._tables: dict[tuple[str, str], TableEntry] = {}
         self._sequences: list[SequenceEntry] = []
@@ -134,19 +133,13 @@ class DumpUnderstanding:
 
     def feed(self, chunk: bytes) -> None:
         """Take in the next piece. Raises IntegrityError for text that is no dump."""
-        for event in self.events(chunk):
-            del event
-
-    def events(self, chunk: bytes) -> Iterable[Event]:
-        """Take in the next piece and pass its events on, each after it was understood."""
         self.sql_bytes += len(chunk)
-        for event in self.reader.feed(chunk):
+        for event in self._reader.feed(chunk):
             self._take(event)
-            yield event
 
     def finish(self) -> Contents:
         """Return what the dump holds. Raises IntegrityError when it is cut short."""
-        self.reader.finish()
+        self._reader.finish()
         return Contents(
             sql_bytes=self.sql_bytes,
             tables=tuple(self._tables[names] for names in sorted(self._tables)),
@@ -163,11 +156,9 @@ class DumpUnderstanding:
             self._rows += event.rows
         elif isinstance(event, CopyStart):
             self._names = (event.schema_name, event.table)
-            self.current_table = f"{event.schema_name}.{event.table}"
             self._rows = self._bytes = 0
             self._digest = hashlib.sha256()
         elif isinstance(event, CopyEnd):
-            self.current_table = None
             entry = TableEntry(
                 schema_name=self._names[0], name=self._names[1], rows=self._rows, bytes=self._bytes, digest=self._digest.hexdigest()
             )
@@ -193,9 +184,9 @@ class DumpUnderstanding:
         if found is None:
             raise IntegrityError("the dump cannot be understood", "a sequence is set in an unknown way")
         name = found[1].replace(b"''", b"'")
-        if not self.reader.standard_strings:
+        if not self._reader.standard_strings:
             name = name.replace(b"\\\\", b"\\")
-        schema_name, sequence = split_qualified(name, self.reader.encoding)
+        schema_name, sequence = split_qualified(name, self._reader.encoding)
         return SequenceEntry(schema_name=schema_name, name=sequence, last_value=int(found[2]), is_called=found[3] == b"true")
 
     def _large_object(self, text: bytes) -> None:
