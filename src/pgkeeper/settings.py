@@ -19,11 +19,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from pgkeeper.model.errors import ConfigurationError
 from pgkeeper.model.retention import Policy
+from pgkeeper.off_site_settings import PROVIDER_VARIABLES, OffSiteSettings
 
+NO_VARIABLES = ("libpq", "provider_variables", "warnings")
+"""Fields of the settings that are no variable themselves."""
 DEFAULT_FILE = Path("/etc/pgkeeper/pgkeeper.env")
 _PREFIX = "BACKUP_"
-_PRESET_DAYS = {"7+30": 7, "14+60": 14, "30+90": 30}
-"""For how many days a preset keeps local backups. Its second number is meant for copies off site, which this release does not make."""
+_PRESET_DAYS = {"7+30": (7, 30), "14+60": (14, 60), "30+90": (30, 90)}
+"""For how many days a preset keeps local backups, and copies off site."""
 
 
 def _absolute(path: Path) -> Path:
@@ -35,7 +38,7 @@ def _absolute(path: Path) -> Path:
 Directory = Annotated[Path, AfterValidator(_absolute)]
 
 
-class Settings(BaseSettings):
+class Settings(OffSiteSettings):
     """Everything that can be set, named as in the environment without `BACKUP_`.
 
     `databases` is empty for "all", `catalog_url` for the file in `state_dir`. `proof_dir` is where throwaway clusters are made (default:
@@ -82,11 +85,16 @@ class Settings(BaseSettings):
         """Return how long local backups are kept."""
         return Policy(self.local_retention_days, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_yearly)
 
+    @property
+    def off_site_retention(self) -> Policy:
+        """Return how long copies off site are kept."""
+        return Policy(self.retention_days, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_yearly)
+
     @model_validator(mode="before")
     @classmethod
     def _days_of_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
         days = _PRESET_DAYS.get(str(values.get("retention_preset")))
-        return values if days is None else {"local_retention_days": days, **values}
+        return values if days is None else {"local_retention_days": days[0], "retention_days": days[1], **values}
 
     @model_validator(mode="after")
     def _agreed(self) -> "Settings":
@@ -94,11 +102,17 @@ class Settings(BaseSettings):
         preset = self.retention_preset
         if preset == "custom" and "local_retention_days" not in self.model_fields_set:
             raise ValueError("BACKUP_RETENTION_PRESET is custom, but BACKUP_LOCAL_RETENTION_DAYS does not say how many days")
-        if preset in _PRESET_DAYS and self.local_retention_days != _PRESET_DAYS[preset]:
-            raise ValueError(
-                f"BACKUP_RETENTION_PRESET {preset} means {_PRESET_DAYS[preset]} days here, but BACKUP_LOCAL_RETENTION_DAYS says"
-                f" {self.local_retention_days}; remove one, or set BACKUP_RETENTION_PRESET=custom"
-            )
+        for name, means, says in zip(
+            ("LOCAL_RETENTION_DAYS", "RETENTION_DAYS"),
+            _PRESET_DAYS.get(preset or "", ()),
+            (self.local_retention_days, self.retention_days),
+            strict=False,
+        ):
+            if means != says:
+                raise ValueError(
+                    f"BACKUP_RETENTION_PRESET {preset} means {means} days here, but BACKUP_{name} says {says};"
+                    " remove one, or set BACKUP_RETENTION_PRESET=custom"
+                )
         return self
 
     @field_validator("databases", mode="before")
@@ -167,10 +181,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     named = environ.get("PGKEEPER_ENV_FILE")
     path = Path(named) if named else DEFAULT_FILE
     values = _read_file(path, required=bool(named))
-    values.update((name, value) for name, value in environ.items() if name.startswith((_PREFIX, "PG")))
-    fields = {name: _PREFIX + name.upper() for name in Settings.model_fields if name not in ("libpq", "warnings")}
+    values.update((name, value) for name, value in environ.items() if name.startswith((_PREFIX, "PG")) or name in PROVIDER_VARIABLES)
+    fields = {name: _PREFIX + name.upper() for name in Settings.model_fields if name not in NO_VARIABLES}
     given: dict[str, Any] = {name: values[variable] for name, variable in fields.items() if variable in values}
     given["libpq"] = {name: value for name, value in values.items() if name.startswith("PG") and not name.startswith("PGKEEPER_")}
+    given["provider_variables"] = {name: values[name] for name in PROVIDER_VARIABLES & values.keys()}
     given["warnings"] = _unknown(values, set(fields.values()), path)
     try:
         return Settings(**given)

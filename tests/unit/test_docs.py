@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from pgkeeper.model.errors import ErrorInfo
 from pgkeeper.model.job import Job, JobEvent
@@ -30,7 +30,7 @@ from pgkeeper.operations.status import StatusReport
 from pgkeeper.operations.undo import UndoReport
 from pgkeeper.operations.verify import VerifyReport
 from pgkeeper.postgres import server
-from pgkeeper.settings import Settings, load_settings
+from pgkeeper.settings import NO_VARIABLES, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -81,7 +81,7 @@ def assert_shape(model: type[BaseModel], sample: dict[str, Any]) -> None:
 
 def test_every_setting_is_described_with_its_default() -> None:
     rows = re.findall(r"^\| `(BACKUP_\w+)` \| (.+?) \|", page("settings.md"), re.MULTILINE)
-    fields = {name: field for name, field in Settings.model_fields.items() if name not in ("libpq", "warnings")}
+    fields = {name: field for name, field in Settings.model_fields.items() if name not in NO_VARIABLES}
     assert [name for name, _ in rows] == list(dict.fromkeys(name for name, _ in rows))
     assert {name for name, _ in rows} == {f"BACKUP_{name.upper()}" for name in fields}
     for name, written in rows:
@@ -95,7 +95,7 @@ def test_every_setting_is_described_with_its_default() -> None:
             assert (written, default) == ("`all`", ())
         elif name == "BACKUP_CATALOG_URL":
             assert (written, default.get_secret_value()) == ("`catalog.db` in `BACKUP_STATE_DIR`", "")
-        elif default in ("", (), None):
+        elif default in ("", (), None) or (isinstance(default, SecretStr) and not default.get_secret_value()):
             assert written == "none"
         else:
             assert written == f"`{str(default).lower() if isinstance(default, bool) else default}`", name

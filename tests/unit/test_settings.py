@@ -113,7 +113,7 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
 def test_a_misspelt_name_is_warned_about_with_the_nearest_one(file: Path) -> None:
     file.write_text("BACKUP_RETENTON_DAYS=3\nBACKUP_XYZZY=1\n")
     near, far = sorted(load(file, BACKUP_DIR="/srv/b").warnings)
-    assert "did you mean BACKUP_LOCAL_RETENTION_DAYS?" in near
+    assert "did you mean BACKUP_RETENTION_DAYS?" in near
     assert "BACKUP_XYZZY is not a setting" in far
 
 

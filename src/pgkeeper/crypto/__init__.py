@@ -1,0 +1,1 @@
+"""What leaves this host is encrypted here first, and opened here again."""
