@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pgkeeper import __version__
-from pgkeeper.cli import backup, catalog, delete, doctor, expire, job, listing, notify, pin, restore, show, stats, status, verify
+from pgkeeper.cli import backup, catalog, delete, doctor, expire, job, listing, notify, pin, restore, show, stats, status, sync, verify
 from pgkeeper.cli.door import print_document
 from pgkeeper.cli.say import complain, say
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
@@ -34,6 +34,7 @@ app.command("pin")(pin.pin_command)
 app.command("unpin")(pin.unpin_command)
 app.command("delete")(delete.command)
 app.command("expire")(expire.command)
+app.command("sync")(sync.command)
 app.command("status")(status.command)
 app.command("stats")(stats.command)
 app.command("doctor")(doctor.command)

@@ -13,7 +13,7 @@ from pgkeeper.operations.settling import look_at_clock
 from pgkeeper.postgres.facts import identify, list_databases
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 
 class DatabaseStatus(Message):
@@ -96,7 +96,7 @@ def status(settings: Settings) -> StatusReport:
 
 def _facts(settings: Settings, now: datetime) -> HostFacts:
     store_problem = ""
-    backups: tuple[StoredBackup, ...] = ()
+    backups: tuple[Copy, ...] = ()
     try:
         backups = local_store(settings).backups()
     except PgkeeperError as error:
@@ -107,7 +107,7 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
         cluster, names, standby = _wanted(settings)
     except PgkeeperError as error:
         server_problem = str(error)
-    groups: dict[tuple[str, str], list[StoredBackup]] = {(cluster, name): [] for name in names}
+    groups: dict[tuple[str, str], list[Copy]] = {(cluster, name): [] for name in names}
     for backup in backups:
         groups.setdefault((backup.cluster, backup.database), []).append(backup)
     known_by_backups = bool(server_problem) or standby
@@ -135,9 +135,7 @@ def _wanted(settings: Settings) -> tuple[str, tuple[str, ...], bool]:
         return cluster.label, () if left_to_primary else settings.databases or list_databases(session), left_to_primary
 
 
-def _database(
-    cluster: str, database: str, backups: list[StoredBackup], settings: Settings, now: datetime, *, wanted: bool
-) -> DatabaseFacts:
+def _database(cluster: str, database: str, backups: list[Copy], settings: Settings, now: datetime, *, wanted: bool) -> DatabaseFacts:
     facts: list[BackupFacts] = []
     held: list[Held] = []
     for backup in backups:
@@ -157,7 +155,7 @@ def _expirable(held: list[Held], settings: Settings, now: datetime) -> int:
     return sum(1 for decision in verdict.decisions if decision.reason == verdict.refused or not decision.keep)
 
 
-def _backup(backup: StoredBackup) -> BackupFacts:
+def _backup(backup: Copy) -> BackupFacts:
     pin_problem = ""
     try:
         backup.pin()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from pgkeeper.model.errors import OperationFailed, RefusedError
+from pgkeeper.model.errors import IntegrityError, OperationFailed, RefusedError
 
 
 class BucketUnreachableError(OperationFailed):
@@ -14,6 +14,10 @@ class BucketUnreachableError(OperationFailed):
 
 class BucketRefusedError(OperationFailed):
     """The provider understood and said no (exit status 1): credentials, rights, clock, no such bucket. Trying again is in vain."""
+
+
+class ObjectGoneError(IntegrityError):
+    """There is no such object (exit status 4, unless whoever asked knows better)."""
 
 
 class ObjectLockedError(RefusedError):
@@ -69,7 +73,7 @@ class Bucket(Protocol):
         """Yield an object's bytes from `start` up to but without `end`, in pieces of at most 1 MiB.
 
         A connection that breaks is made again, and goes on at the byte where it broke, of the same version of the object. Raises
-        IntegrityError when the object is not there, is replaced meanwhile, or holds fewer bytes than it should.
+        ObjectGoneError when it is not there, and IntegrityError when it is replaced meanwhile, or holds fewer bytes than it should.
         """
 
     def put(self, key: str, content: bytes) -> None:
