@@ -38,7 +38,7 @@ class RebuildCopiesReport(Message):
 
 
 def rebuild_copies(settings: Settings, store: OffSite, host: str = "", *, adopt: bool = False) -> RebuildCopiesReport:
-    """Read the headers of all copies of this host in a store, or of another one named `host`, and put what they say into catalog and ledger.
+    """Read the headers of all copies of this host in a store, or of another one named `host`; put what they say into catalog and ledger.
 
     Nothing is written to the bucket, unless `adopt` makes this host go on as `host`. Raises UsageError when there is nothing of that host,
     RefusedError when this host has backups under its own name already.

@@ -39,7 +39,7 @@ class Listing:
 class CloudStore:
     """All copies of one host in one bucket. `may_delete` is False where only the bucket itself removes what is old.
 
-    `own` is False for another host's place: nothing is written there.
+    `own` is False for another host's place: nothing is written there. `home` is the host's folder.
     """
 
     def __init__(self, name: OffSite, bucket: Bucket, host: str, keys: KeyRing, state_dir: Path, *, may_delete: bool, own: bool) -> None:
@@ -50,12 +50,12 @@ class CloudStore:
         self.may_delete = may_delete
         self.own = own
         self._state_dir = state_dir
-        self._home = encode_segment(host)
+        self.home = encode_segment(host)
 
     @property
     def where(self) -> str:
         """Bucket and folder of this host, for people."""
-        return f"{self.bucket.name}/{self._home}"
+        return f"{self.bucket.name}/{self.home}"
 
     def backups(self) -> tuple[CloudCopy, ...]:
         """Return all copies, newest first. One listing of the bucket, whatever their number."""
@@ -68,7 +68,7 @@ class CloudStore:
     def listing(self) -> Listing:
         """Return what lies in this host's place."""
         folders: dict[str, tuple[Place, dict[str, ObjectInfo]]] = {}
-        for found in self.bucket.list(f"{self._home}/"):
+        for found in self.bucket.list(f"{self.home}/"):
             folder, _, name = found.key.rpartition("/")
             place = _understood(folder)
             if place is not None and (name == HEADER_FILE or name in RECORDS or name.endswith(ENCRYPTED)):
@@ -89,7 +89,7 @@ class CloudStore:
 
     def folder(self, cluster: str, database: str, backup_id: str) -> str:
         """Return where a copy lies, or will lie."""
-        return f"{self._home}/{encode_segment(cluster)}/{encode_segment(database)}/{backup_id}"
+        return f"{self.home}/{encode_segment(cluster)}/{encode_segment(database)}/{backup_id}"
 
     def copy(self, cluster: str, database: str, backup_id: str) -> CloudCopy:
         """Return one copy as it lies there now. Raises ObjectGoneError when there is none."""
@@ -106,7 +106,7 @@ class CloudStore:
         The first claim writes the owner object. Raises RefusedError (exit status 6) when it names somebody else, unless `adopt`.
         """
         sealing = KeyRingSealing(self.keys)
-        key = f"{self._home}/{OWNER_FILE}"
+        key = f"{self.home}/{OWNER_FILE}"
         known = written = None
         try:
             known = written = Owner.model_validate(sealing.open(_OWNER_LABEL, b"".join(self.bucket.read(key))))
@@ -145,7 +145,7 @@ class CloudStore:
 
         Nothing in the folders `spared` is touched. Whoever calls is the only one who uploads to this place.
         """
-        for upload in self.bucket.unfinished_uploads(f"{self._home}/"):
+        for upload in self.bucket.unfinished_uploads(f"{self.home}/"):
             folder = upload.key.rpartition("/")[0]
             if folder not in spared and _understood(folder) is not None:
                 log.info("an unfinished upload is given up", key=upload.key, started_at=upload.started_at.isoformat())
