@@ -19,6 +19,7 @@ from pgkeeper.operations.off_site import cloud_store, ledger_change, read_ledger
 from pgkeeper.operations.places import local_store
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_sync_failed
+from pgkeeper.operations.waiting import waiting_for
 from pgkeeper.settings import Settings
 from pgkeeper.stores.cloud import CloudStore, Listing
 from pgkeeper.stores.cloud_copy import CloudCopy
@@ -96,22 +97,6 @@ def sync(request: SyncRequest, settings: Settings, progress: Progress) -> SyncRe
             stores.append(each.report())
             warnings += each.remember_and_tell()
     return SyncReport(outcomes=tuple(outcomes), stores=tuple(stores), warnings=tuple(warnings))
-
-
-def waiting_for(ledger: Ledger, backups: Sequence[LocalCopy], now: datetime, days: int) -> tuple[LocalCopy, ...]:
-    """Return the backups that are to be copied and are not in the ledger, the oldest first. Reads the backups' manifests.
-
-    Left out are those whose time off site is over already, those that claim to be from the future, and damaged ones.
-    """
-    wanted = [
-        backup
-        for backup in backups
-        if now - timedelta(days=days) <= backup.created_at <= now
-        and backup.backup_id not in ledger.unwanted
-        and ledger.find(backup.cluster, backup.backup_id) is None
-        and backup.whole()
-    ]
-    return tuple(sorted(wanted, key=lambda backup: (backup.created_at, backup.backup_id)))
 
 
 class _StoreSync:
