@@ -22,11 +22,13 @@ from pgkeeper.operations.listing import BackupSummary
 from pgkeeper.operations.notify_test import NotifyReport
 from pgkeeper.operations.pin import PinReport
 from pgkeeper.operations.rebuild_catalog import RebuildReport
+from pgkeeper.operations.rebuild_copies import RebuildCopiesReport
 from pgkeeper.operations.replace import ReplaceReport
 from pgkeeper.operations.restore import RestoreReport
 from pgkeeper.operations.resume import ResumeReport
 from pgkeeper.operations.stats import StatsReport
 from pgkeeper.operations.status import StatusReport
+from pgkeeper.operations.sync import SyncReport
 from pgkeeper.operations.undo import UndoReport
 from pgkeeper.operations.verify import VerifyReport
 from pgkeeper.postgres import server
@@ -52,6 +54,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "doctor": DoctorReport,
     "notify-test": NotifyReport,
     "catalog-rebuild": RebuildReport,
+    "catalog-rebuild-copies": RebuildCopiesReport,
+    "sync": SyncReport,
     "job": Job,
     "job-list": JobList,
 }

@@ -23,8 +23,8 @@ from pgkeeper.stores.local_copy import LocalCopy
 class DatabaseStatus(Message):
     """What can be had back of one database: the state of `recoverable_to`, from backup `backup_id`; None where there is no good one.
 
-    `off_site_to` is when the newest backup that has a copy off site was begun. `proven_at` is the newest proof by a restore over all its backups, and `recovery_seconds` what a restore took then. `wanted` is False
-    for a database that is gone, or not backed up any more.
+    `proven_at` is the newest proof by a restore over all its backups, and `recovery_seconds` what a restore took then. `off_site_to` is
+    when the newest backup that has a copy off site was begun. `wanted` is False for a database that is gone, or not backed up any more.
     """
 
     cluster: str
