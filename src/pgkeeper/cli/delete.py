@@ -21,9 +21,8 @@ def command(
 
     door = open_door(json=json)
     report = delete(backup, confirm, door.settings, source)
-    door.show(
-        "delete", report, lambda: say(f"{report.backup_id}: deleted; {report.remaining} of {report.database} remain{_there(report.store)}")
-    )
+    left = f"{report.remaining} of {report.database} remain{_there(report.store)}"
+    door.show("delete", report, lambda: say(f"{report.backup_id}: deleted; {left}"))
     if report.remaining == 0:
         door.warn(
             f"database {report.database} has no good backup{_there(report.store)} now; "

@@ -65,6 +65,12 @@ class Copy(ABC):
         self.created_at = created_at
         self._sealing = sealing
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Copy) and self.where == other.where
+
+    def __hash__(self) -> int:
+        return hash(self.where)
+
     @property
     @abstractmethod
     def where(self) -> str:

@@ -29,13 +29,7 @@ def fetched(directory: Path, bucket: Bucket, folder: str, header: CopyHeader, ch
     BusyError (exit status 5) while somebody else fetches the same copy, OperationFailed where there is no room, IntegrityError.
     """
     place = directory / encode_segment(f"{bucket.name}/{folder}")
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise OperationFailed(
-            f"cannot create {place}", error.strerror or "", "BACKUP_DIR must belong to postgres and have space"
-        ) from error
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = _enter(place)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,11 +41,30 @@ def fetched(directory: Path, bucket: Bucket, folder: str, header: CopyHeader, ch
             yield place
         except IntegrityError:
             # What is wrong there will not get better.
-            shutil.rmtree(place, ignore_errors=True)
+            _remove(place)
             raise
-        shutil.rmtree(place, ignore_errors=True)
+        _remove(place)
     finally:
         os.close(descriptor)
+
+
+def _enter(place: Path) -> int:
+    while True:
+        try:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            # Somebody has just finished, and removed the directory with what was his.
+            continue
+        except OSError as error:
+            hint = "BACKUP_DIR must belong to postgres and have space"
+            raise OperationFailed(f"cannot create {place}", error.strerror or "", hint) from error
+
+
+def _remove(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    with suppress(OSError):
+        place.parent.rmdir()
 
 
 def clear_stale(directory: Path) -> None:
