@@ -30,7 +30,9 @@ def _show(report: "CostReport") -> None:
         say()
         say("The same copies elsewhere:")
     else:
-        say("Nothing is copied off site yet. Copies of these backups would cost a month, once they fill the retention:")
+        say(
+            f"Nothing is copied off site. A month would cost, once there is a copy of each of the {report.retention_days} days they are kept:"
+        )
     _show_providers(report)
     say()
     print_facts((database.database, _growth(database)) for database in report.databases)

@@ -41,7 +41,7 @@ def newest_copies(copies: Iterable[StoredCopy]) -> tuple[StoredCopy, ...]:
 
 
 def over_budget_in_months(dollars: Sequence[float], budget: float | None) -> int | None:
-    """Return the first month that costs more than the budget, None where none does. `dollars` are those of now (month 0), month 1, 2, …"""
+    """Return the first month that costs more than the budget, None where none does. `dollars` begin with now, month 0."""
     if budget is None:
         return None
     return next((month for month, cost in enumerate(dollars) if cost > budget), None)
