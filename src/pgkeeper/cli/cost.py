@@ -30,9 +30,8 @@ def _show(report: "CostReport") -> None:
         say()
         say("The same copies elsewhere:")
     else:
-        say(
-            f"Nothing is copied off site. A month would cost, once there is a copy of each of the {report.retention_days} days they are kept:"
-        )
+        days = report.retention_days
+        say(f"Nothing is copied off site. A month would cost, once there is a copy of each of the {days} days they are kept:")
     _show_providers(report)
     say()
     print_facts((database.database, _growth(database)) for database in report.databases)
