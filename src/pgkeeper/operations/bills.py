@@ -12,8 +12,8 @@ TOLD = (0, 6, 12, 24)
 Holdings = tuple[Holding, ...]
 """The copies of one database in one store, now and in each of the coming months."""
 
-_CENTS = 4
-"""Digits after the point of a dollar."""
+_DIGITS = 6
+"""Digits after the point of a dollar: little is not nothing."""
 
 
 class MonthCost(Message):
@@ -83,9 +83,9 @@ def by_store(starts: Iterable[Holding], prices: Sequence[Price]) -> tuple[StoreC
                 storage_class=storage_class,
                 copies=len(own),
                 size_bytes=size,
-                dollars=round(storage_dollars(price, already + size) - storage_dollars(price, already), _CENTS),
+                dollars=round(storage_dollars(price, already + size) - storage_dollars(price, already), _DIGITS),
                 restore_bytes=restore,
-                restore_dollars=round(restore_dollars(price, restore, size), _CENTS),
+                restore_dollars=round(restore_dollars(price, restore, size), _DIGITS),
             )
         )
     return tuple(costs)
@@ -105,7 +105,7 @@ def by_provider(held: Sequence[Holdings], prices: Sequence[Price], budget: float
             ProviderCost(
                 price=price,
                 forecast=tuple(months[month] for month in TOLD),
-                restore_dollars=round(restore_dollars(price, restored, _size(stored)), _CENTS),
+                restore_dollars=round(restore_dollars(price, restored, _size(stored)), _DIGITS),
                 over_budget_in_months=over_budget_in_months([month.dollars for month in months], budget),
             )
         )
@@ -114,7 +114,7 @@ def by_provider(held: Sequence[Holdings], prices: Sequence[Price], budget: float
 
 def _month(month: int, holdings: Sequence[Holding], dollars: float) -> MonthCost:
     kept = [copy for holding in holdings for copy in holding.kept]
-    return MonthCost(months=month, copies=len(kept), size_bytes=_size(kept), dollars=round(dollars, _CENTS))
+    return MonthCost(months=month, copies=len(kept), size_bytes=_size(kept), dollars=round(dollars, _DIGITS))
 
 
 def _place(copy: StoredCopy) -> tuple[str, str]:
