@@ -78,6 +78,13 @@ def test_keeps_beyond_the_days_are_held_too() -> None:
     assert all(abs(len(holding.kept) - len(full.kept)) <= 3 for holding in later)
 
 
+def test_a_copy_a_year_is_held_for_years() -> None:
+    ages = sorted((NOW - one.created_at).days for one in when_full(copy(), NOW, Policy(3, yearly=4)).kept)
+    # The newest of this year is among the three days.
+    assert ages[:3] == [0, 1, 2]
+    assert [age // 365 for age in ages[3:]] == [0, 1, 2]
+
+
 def test_what_went_before_its_time_is_charged_where_the_class_has_a_minimum() -> None:
     full = when_full(copy(), NOW, Policy(30))
     cold = price_of(PRICES, "gcs", "COLDLINE")

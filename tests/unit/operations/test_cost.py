@@ -116,10 +116,12 @@ def test_growth_is_measured_of_the_backups_where_there_are_some_days_of_them(con
     settings = configure()
     for day in range(4):
         back_up(settings, day, SIZE - day * 1_000_000, database_bytes=SIZE)
+        back_up(settings, day + 0.1, 9 * SIZE - day * 5_000_000, database="shop")
     report = cost(settings)
-    (growth,) = report.databases
+    growth, other = report.databases
+    assert (other.database, other.bytes_per_day) == ("shop", 5_000_000)
     assert (growth.newest_bytes, growth.bytes_per_day, growth.measured_by) == (SIZE, 1_000_000, "backups")
-    assert at(report, "aws")[3] == pytest.approx((30 * (SIZE + 715 * 1_000_000)) / 10**9 * 0.023, rel=0.01)
+    assert at(report, "aws")[3] == pytest.approx((30 * (10 * SIZE + 715 * 6_000_000)) / 10**9 * 0.023, rel=0.01)
 
 
 def test_else_growth_is_that_of_the_database_as_far_as_it_is_compressed(configure: Configure) -> None:
