@@ -34,7 +34,7 @@ def inside(server: str, pgkeeper: Pgkeeper) -> BucketInside:
 @pytest.fixture
 def another_host(server: str, inside: BucketInside, pgkeeper: Pgkeeper, workspace: Workspace) -> Pgkeeper:
     """A new host that has nothing but bucket and key."""
-    other = Pgkeeper(pgkeeper.cluster, workspace.path / f"{pgkeeper.home.name}-new")
+    other = Pgkeeper(pgkeeper.cluster, workspace.path / f"{pgkeeper.home.name[:3]}-new")
     (other.state / "host-identity").write_text("new\n")
     set_up(other, server, inside.bucket)
     return other
@@ -145,13 +145,11 @@ def test_a_new_machine_goes_on_as_the_old_one(pgkeeper: Pgkeeper, another_host: 
 
 def test_copies_catch_up_in_order_when_the_bucket_is_back(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
     pgkeeper.create_database("app")
-    pgkeeper.configure(BACKBLAZE_BUCKET_NAME="nowhere")
     ids = [pgkeeper.backup("app") for _ in range(3)]
-    failed = pgkeeper("sync").exits(FAILED)
-    assert "nowhere" in failed.error
-    status = pgkeeper("status", "--json").json
-    assert any("copies to cloud fail" in finding["text"] for finding in status["findings"])
-    pgkeeper.configure(BACKBLAZE_BUCKET_NAME=inside.bucket)
+    with inside.gone():
+        assert inside.bucket in pgkeeper("sync").exits(FAILED).error
+        status = pgkeeper("status", "--json").json
+        assert any("copies to cloud fail" in finding["text"] for finding in status["findings"])
     report = pgkeeper("sync", "--json").exits(DONE).json
     assert [outcome["backup_id"] for outcome in report["outcomes"]] == sorted(ids)
     headers = [json.loads(inside.objects()[key]) for key in inside.named("manifest.json")]
@@ -266,9 +264,8 @@ def test_nothing_expires_off_site_while_copying_fails(pgkeeper: Pgkeeper, inside
     pgkeeper.configure(BACKUP_RETENTION_DAYS="30")
     settled(pgkeeper)
     pgkeeper.backup("app")
-    pgkeeper.configure(BACKBLAZE_BUCKET_NAME="nowhere")
-    pgkeeper("sync").exits(FAILED)
-    pgkeeper.configure(BACKBLAZE_BUCKET_NAME=inside.bucket)
+    with inside.gone():
+        pgkeeper("sync").exits(FAILED)
     report = pgkeeper("expire", "--json").exits(DONE).json
     assert report["removed_off_site"] == {"cloud": []}
     assert any("copies could not be made" in database["refused"] for database in report["databases"] if database["store"] == "cloud")

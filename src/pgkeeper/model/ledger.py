@@ -47,14 +47,13 @@ class CopyRecord(_Part):
 
 
 class Ledger(_Part):
-    """All copies in one store, by backup id and cluster. `where` is the store's place: in another one nothing of this is known.
+    """All copies in one store, by backup id and cluster.
 
     `unwanted` are backups whose copy was removed on purpose: they are not sent again. `failing_since` is when sending began to fail, with
     the last `problem`; `told_at` is when the owner last heard of it, `told_losses` what he heard of copies that are lost. `succeeded_at`
     is when everything was last there.
     """
 
-    where: str
     copies: tuple[CopyRecord, ...] = ()
     unwanted: tuple[str, ...] = ()
     failing_since: AwareDatetime | None = None

@@ -3,7 +3,7 @@
 from pgkeeper.host.logs import log
 from pgkeeper.model.copy import StoreName
 from pgkeeper.model.errors import RefusedError
-from pgkeeper.operations.off_site import ledger_change, off_site_lock
+from pgkeeper.operations.off_site import bucket_settings, ledger_change, off_site_lock
 from pgkeeper.operations.places import copies_in, store_lock
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
@@ -36,7 +36,7 @@ def delete(backup_id: str, confirmation: str, settings: Settings, source: StoreN
             raise RefusedError(f"backup {backup_id} was not deleted", "it is pinned", f"first: pgkeeper unpin {backup_id}")
         store.delete(backup)
     if source != "local":
-        with ledger_change(settings, source, store.where) as change:
+        with ledger_change(settings, bucket_settings(settings, source)) as change:
             copy = change.ledger.find(backup.cluster, backup_id)
             left = change.ledger.without([copy] if copy else [])
             change.ledger = left.model_copy(update={"unwanted": (*left.unwanted, backup_id)})

@@ -45,7 +45,7 @@ def _examine(store: CloudStore, bucket: BucketSettings, settings: Settings) -> I
     else:
         text += "; this host cannot read them itself"
         yield Finding(level="ok", subject=bucket.store, text=text, hint="BACKUP_AGE_IDENTITY_FILE is needed for a restore from them")
-    ledger = read_ledger(settings, bucket.store, store.where)
+    ledger = read_ledger(settings, bucket)
     if ledger.failing_since is not None:
         text = f"copies could not be made since {ledger.failing_since:%Y-%m-%d %H:%M} UTC: {ledger.problem}"
         yield Finding(level="warning", subject=bucket.store, text=text, hint="if all else here is well, `pgkeeper sync` catches up")

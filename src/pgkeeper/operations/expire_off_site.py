@@ -28,7 +28,7 @@ def expire_off_site(bucket: BucketSettings, settings: Settings, now: datetime, h
     """
     try:
         store = cloud_store(settings, bucket)
-        reason = held_back or _failing(store, bucket, settings)
+        reason = held_back or _failing(bucket, settings)
         if dry_run:
             return _told(_decided(store, settings, now, reason))
         with off_site_lock(settings, bucket.store):
@@ -36,7 +36,7 @@ def expire_off_site(bucket: BucketSettings, settings: Settings, now: datetime, h
             for expiry in expiries:
                 expiry.carry_out(store)
             removed = {(expiry.cluster, backup_id) for expiry in expiries for backup_id in expiry.removed}
-            with ledger_change(settings, bucket.store, store.where) as change:
+            with ledger_change(settings, bucket) as change:
                 gone = [copy for copy in change.ledger.copies if (copy.cluster, copy.backup_id) in removed]
                 change.ledger = change.ledger.without(gone)
         return _told(expiries)
@@ -46,8 +46,8 @@ def expire_off_site(bucket: BucketSettings, settings: Settings, now: datetime, h
         return OffSiteExpiry(problems=(problem,))
 
 
-def _failing(store: CloudStore, bucket: BucketSettings, settings: Settings) -> str:
-    ledger = read_ledger(settings, bucket.store, store.where)
+def _failing(bucket: BucketSettings, settings: Settings) -> str:
+    ledger = read_ledger(settings, bucket)
     if ledger.failing_since is None:
         return ""
     return f"copies could not be made since {ledger.failing_since:%Y-%m-%d %H:%M} UTC: {ledger.problem}"

@@ -18,7 +18,7 @@ from pgkeeper.stores.copy import Copy
 
 
 class BackupSummary(Message):
-    """One backup in a list; `stores` says where it has copies, `path` where the first of them lies.
+    """One backup in a list; `stores` says where it has copies; `path` is where it lies on this host, or the first store's name.
 
     `problem` says why its manifest can't be read (then what stands in it is missing here), or what a check found. `pin_problem` says why
     the pin of a pinned backup can't be believed. Of one that is only off site is told what the ledger knows.
@@ -89,18 +89,18 @@ def with_copies(
         for copy in ledger.copies:
             if databases and copy.database not in databases:
                 continue
-            known = merged.get((copy.cluster, copy.backup_id)) or _only_off_site(copy, ledger.where)
+            known = merged.get((copy.cluster, copy.backup_id)) or _only_off_site(copy, store)
             merged[copy.cluster, copy.backup_id] = known.model_copy(update={"stores": (*known.stores, store)})
     return tuple(sorted(merged.values(), key=lambda summary: (summary.created_at, summary.backup_id), reverse=True))
 
 
-def _only_off_site(copy: CopyRecord, where: str) -> BackupSummary:
+def _only_off_site(copy: CopyRecord, store: StoreName) -> BackupSummary:
     return BackupSummary(
         backup_id=copy.backup_id,
         database=copy.database,
         cluster=copy.cluster,
         created_at=copy.created_at,
-        path=where,
+        path=store,
         stores=(),
         size_bytes=copy.size_bytes,
         database_bytes=copy.database_bytes,

@@ -1,5 +1,6 @@
 """From settings to the stores off site, and to what this host knows it has there."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -57,25 +58,21 @@ def off_site_lock(settings: Settings, store: OffSite, wait: timedelta = STORE_WA
     return exclusive(settings.state_dir, f"store {store}", f"other work on the copies in {store}", wait, "try again when it has ended")
 
 
-def read_ledger(settings: Settings, store: OffSite, where: str) -> Ledger:
-    """Return what this host knows it has in a store; nothing where it knows of another place, or nothing at all.
+def read_ledger(settings: Settings, bucket: BucketSettings) -> Ledger:
+    """Return what this host knows it has in a store, which may be nothing.
 
     What can't be believed is nothing, too; expiry then removes nothing for a day.
     """
-    path = ledger_path(settings, store)
+    path = ledger_path(settings, bucket)
     try:
-        ledger = Ledger.model_validate(host_seal(settings.state_dir).open(LABEL, path.read_bytes()))
+        return Ledger.model_validate(host_seal(settings.state_dir).open(LABEL, path.read_bytes()))
     except FileNotFoundError:
-        return Ledger(where=where)
+        return Ledger()
     except (OSError, ValidationError, IntegrityError) as error:
         log.warning("what is off site is not known any more", path=str(path), error=str(error).splitlines()[0])
-        begin_settling(settings, f"what this host knew of its copies in {store} could not be read")
+        begin_settling(settings, f"what this host knew of its copies in {bucket.store} could not be read")
         path.rename(path.with_suffix(".unreadable"))
-        return Ledger(where=where)
-    if ledger.where != where:
-        log.warning("copies go to another place now", before=ledger.where, now=where)
-        return Ledger(where=where)
-    return ledger
+        return Ledger()
 
 
 def known_off_site(settings: Settings) -> tuple[tuple[OffSite, Ledger], ...]:
@@ -83,19 +80,19 @@ def known_off_site(settings: Settings) -> tuple[tuple[OffSite, Ledger], ...]:
     found = []
     for bucket in settings.buckets:
         try:
-            path = ledger_path(settings, bucket.store)
-            found.append((bucket.store, Ledger.model_validate(host_seal(settings.state_dir).open(LABEL, path.read_bytes()))))
+            content = ledger_path(settings, bucket).read_bytes()
+            found.append((bucket.store, Ledger.model_validate(host_seal(settings.state_dir).open(LABEL, content))))
         except FileNotFoundError:
-            found.append((bucket.store, Ledger(where="")))
+            found.append((bucket.store, Ledger()))
         except (OSError, ValidationError, IntegrityError) as error:
             log.warning("what is off site is not known", store=bucket.store, error=str(error).splitlines()[0])
-            found.append((bucket.store, Ledger(where="")))
+            found.append((bucket.store, Ledger()))
     return tuple(found)
 
 
-def write_ledger(settings: Settings, store: OffSite, ledger: Ledger) -> None:
+def write_ledger(settings: Settings, bucket: BucketSettings, ledger: Ledger) -> None:
     """Write what this host knows it has in a store. Raises OperationFailed."""
-    path = ledger_path(settings, store)
+    path = ledger_path(settings, bucket)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(path, host_seal(settings.state_dir).close(LABEL, ledger.model_dump(mode="json")))
@@ -103,20 +100,21 @@ def write_ledger(settings: Settings, store: OffSite, ledger: Ledger) -> None:
         raise OperationFailed(f"cannot write {path}", error.strerror or "", "BACKUP_STATE_DIR must have space") from error
 
 
-def ledger_path(settings: Settings, store: OffSite) -> Path:
-    """Return the file of a store's ledger."""
-    return settings.state_dir / "off-site" / f"{store}.json"
+def ledger_path(settings: Settings, bucket: BucketSettings) -> Path:
+    """Return the file of a store's ledger: another place has another one, so that a wrong setting costs no knowledge of the right place."""
+    place = "\0".join((bucket.endpoint_url, bucket.bucket, bucket.prefix, host_identity(settings.state_dir)))
+    return settings.state_dir / "off-site" / f"{bucket.store}-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
 
 
 @contextmanager
-def ledger_change(settings: Settings, store: OffSite, where: str) -> "Iterator[LedgerChange]":
+def ledger_change(settings: Settings, bucket: BucketSettings) -> "Iterator[LedgerChange]":
     """Let nobody else change a store's ledger for the length of the block; it is written at the end, unless the block fails."""
-    with exclusive(settings.state_dir, f"ledger {store}", f"another change of the ledger of {store}", STORE_WAIT):
-        before = read_ledger(settings, store, where)
+    with exclusive(settings.state_dir, f"ledger {bucket.store}", f"another change of the ledger of {bucket.store}", STORE_WAIT):
+        before = read_ledger(settings, bucket)
         change = LedgerChange(before)
         yield change
         if change.ledger != before:
-            write_ledger(settings, store, change.ledger)
+            write_ledger(settings, bucket, change.ledger)
 
 
 @dataclass
@@ -128,8 +126,7 @@ class LedgerChange:
 
 def note_verified(settings: Settings, store: OffSite, backup: Copy, level: Level, at: datetime) -> None:
     """Remember that a copy passed a check, so that lists can say so without asking anybody. It decides nothing."""
-    where = cloud_store(settings, bucket_settings(settings, store)).where
-    with ledger_change(settings, store, where) as change:
+    with ledger_change(settings, bucket_settings(settings, store)) as change:
         known = change.ledger.find(backup.cluster, backup.backup_id)
         if known is not None:
             change.ledger = change.ledger.with_copy(known.model_copy(update={"verified": {**known.verified, level: at}}))

@@ -75,7 +75,7 @@ def _examine(found: CloudStore, store: OffSite, settings: Settings) -> tuple[str
     problems = [str(said) for copy in copies if not isinstance(said := facts[manifest_path(copy)], ManifestFacts)]
     if not found.own:
         return tuple(problems)
-    with ledger_change(settings, store, found.where) as change:
+    with ledger_change(settings, bucket_settings(settings, store)) as change:
         change.ledger = change.ledger.model_copy(update={"copies": ()})
         for copy in copies:
             try:

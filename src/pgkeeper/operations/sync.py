@@ -104,6 +104,7 @@ class _StoreSync:
 
     def __init__(self, store: CloudStore, bucket: BucketSettings, request: SyncRequest, settings: Settings, progress: Progress) -> None:
         self._store = store
+        self._bucket = bucket
         self._name = bucket.store
         self._request = request
         self._settings = settings
@@ -154,7 +155,7 @@ class _StoreSync:
         """Remember whether it went well. Tells the owner of what is new, and each day of what still fails; returns warnings."""
         now = datetime.now(UTC)
         failures = [str(outcome.error) for outcome in self.outcomes if outcome.error] + ([str(self._error)] if self._error else [])
-        with ledger_change(self._settings, self._name, self._store.where) as change:
+        with ledger_change(self._settings, self._bucket) as change:
             before = change.ledger
             if not failures:
                 update = {"failing_since": None, "problem": "", "told_at": None, "succeeded_at": now}
@@ -170,7 +171,7 @@ class _StoreSync:
         return tell_sync_failed(self._store.where, [*self._lost, *failures], self._settings) if tell else ()
 
     def _ledger(self) -> Ledger:
-        return read_ledger(self._settings, self._name, self._store.where)
+        return read_ledger(self._settings, self._bucket)
 
     def _waiting(self) -> tuple[LocalCopy, ...]:
         backups = local_store(self._settings).backups()
@@ -183,7 +184,7 @@ class _StoreSync:
     def _reckon(self, listing: Listing) -> None:
         """Hold the store against the ledger: what is lost is named and sent again where it can be, what is unknown is looked at."""
         listed = {(copy.cluster, copy.backup_id): {name: found.size for name, found in copy.objects.items()} for copy in listing.copies}
-        with ledger_change(self._settings, self._name, self._store.where) as change:
+        with ledger_change(self._settings, self._bucket) as change:
             found = hold_against(
                 change.ledger, listed, datetime.now(UTC), self._settings.retention_days, store_expires=not self._store.may_delete
             )
@@ -219,7 +220,7 @@ class _StoreSync:
                 if pin := backup.pin():
                     copy.keep_pin(pin)
             seconds = time.monotonic() - began
-            with ledger_change(self._settings, self._name, self._store.where) as change:
+            with ledger_change(self._settings, self._bucket) as change:
                 change.ledger = change.ledger.with_copy(record_of(copy, round(seconds, 3), datetime.now(UTC)))
         except Exception as error:  # noqa: BLE001 - a damaged backup never keeps the others here
             info = as_error_info(error, f"copying {backup.backup_id}")

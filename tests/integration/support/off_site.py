@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +69,18 @@ class BucketInside:
                 self.delete(key)
         for key, content in objects.items():
             self.put(key, content)
+
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        """Let there be no such bucket for the length of the block."""
+        objects = self.objects()
+        self.set_back({})
+        self.client.delete_bucket(Bucket=self.bucket)
+        try:
+            yield
+        finally:
+            self.client.create_bucket(Bucket=self.bucket)
+            self.set_back(objects)
 
     def unfinished(self) -> list[Any]:
         """Uploads that were begun and not ended."""

@@ -33,7 +33,7 @@ def listed(ledger: Ledger) -> dict[tuple[str, str], dict[str, int]]:
     return {(copy.cluster, copy.backup_id): dict(copy.objects) for copy in ledger.copies}
 
 
-ledgers = st.sets(PLACES, max_size=8).map(lambda places: Ledger(where="b", copies=tuple(record(*place) for place in places)))
+ledgers = st.sets(PLACES, max_size=8).map(lambda places: Ledger(copies=tuple(record(*place) for place in places)))
 
 
 @given(ledgers, st.booleans())
