@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 
 def command(
+    backups: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Only these backups [default: all that are missing].", show_default=False)
+    ] = None,
     wait: WaitOption = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Take over a place that belongs to another machine or cluster.")] = False,
     job: JobOption = None,
@@ -26,7 +29,7 @@ def command(
     from pgkeeper.operations.sync import SyncReport, SyncRequest, sync
 
     door = open_door(json=json, quiet=quiet)
-    request = SyncRequest(wait=wait or timedelta(), adopt=adopt)
+    request = SyncRequest(backups=tuple(backups or ()), wait=wait or timedelta(), adopt=adopt)
     report = work(door, "sync", job, SyncReport, lambda progress: sync(request, door.settings, progress))
     door.show("sync", report, lambda: _show(report))
     for outcome in report.outcomes:

@@ -1,7 +1,7 @@
 """Copy backups off site: every one that is not there yet, the oldest first, and look whether what was sent is still there."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -30,8 +30,9 @@ _TOLD_AGAIN = timedelta(hours=24)
 
 
 class SyncRequest(Message):
-    """Copy what is missing off site. `wait`: how long to wait for a sync that runs. `adopt`: take over another machine's place."""
+    """Copy what is missing off site; with `backups` only those, by their ids. `wait`: how long to wait for a sync that runs. `adopt`: take over another machine's place."""
 
+    backups: tuple[str, ...] = ()
     wait: timedelta = timedelta()
     adopt: bool = False
 
@@ -83,8 +84,10 @@ def sync(request: SyncRequest, settings: Settings, progress: Progress) -> SyncRe
     """Copy to every store off site what is missing there.
 
     What can't be copied is in the report, and the owner is told once, and again each day. Raises ConfigurationError (exit status 3) where
-    keys can't be used, and BusyError when another sync runs for longer than `wait`.
+    keys can't be used, UsageError for an id that no backup has, and BusyError when another sync runs for longer than `wait`.
     """
+    for backup_id in request.backups:
+        local_store(settings).find(backup_id)
     outcomes: list[SyncOutcome] = []
     stores: list[StoreSync] = []
     warnings: list[str] = []
@@ -117,7 +120,7 @@ class _StoreSync:
     def run(self) -> None:
         """Look, and copy what is missing until nothing is. What goes wrong is remembered for the report."""
         try:
-            waiting = self._waiting()
+            waiting = self._waiting(self._request.backups)
             if waiting:
                 self._claim(waiting)
             listing = self._store.listing()
@@ -126,7 +129,7 @@ class _StoreSync:
             self._store.sweep(listing.strays, self._sender.under_way)
             failed: set[tuple[str, str]] = set()
             # Copying may take hours, in which the next backup is made.
-            while backup := next((one for one in self._waiting() if (one.cluster, one.backup_id) not in failed), None):
+            while backup := next((one for one in self._waiting(self._request.backups) if (one.cluster, one.backup_id) not in failed), None):
                 if not self._copy(backup):
                     failed.add((backup.cluster, backup.backup_id))
                 if self._error is not None:
@@ -173,9 +176,9 @@ class _StoreSync:
     def _ledger(self) -> Ledger:
         return read_ledger(self._settings, self._bucket)
 
-    def _waiting(self) -> tuple[LocalCopy, ...]:
+    def _waiting(self, asked: Collection[str] = ()) -> tuple[LocalCopy, ...]:
         backups = local_store(self._settings).backups()
-        return waiting_for(self._ledger(), backups, datetime.now(UTC), self._settings.retention_days)
+        return waiting_for(self._ledger(), backups, datetime.now(UTC), self._settings.retention_days, asked)
 
     def _claim(self, waiting: Sequence[LocalCopy]) -> None:
         clusters = {manifest.cluster.label: manifest.cluster.system_identifier for manifest in _readable(waiting)}
