@@ -307,8 +307,13 @@ def test_the_emergency_procedure_of_the_documentation_brings_a_copy_back(pgkeepe
             (copy / key.rpartition("/")[2]).write_bytes(content)
             (copy / key.rpartition("/")[2]).chmod(0o644)
     opened = make_service_directory(pgkeeper.home / "opened") / backup_id
-    key = {"BACKUP_ENCRYPTION_KEY": ENCRYPTION_KEY}
-    done = run_as_written(marked_block("cloud-setup.md", "emergency-decrypt"), pgkeeper.cluster, COPY=str(copy), BACKUP=str(opened), **key)
+    done = run_as_written(
+        marked_block("cloud-setup.md", "emergency-decrypt"),
+        pgkeeper.cluster,
+        COPY=str(copy),
+        BACKUP=str(opened),
+        BACKUP_ENCRYPTION_KEY=ENCRYPTION_KEY,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     pgkeeper.databases.add("emergency")
     again = marked_block("restore-procedures.md", "emergency-restore")

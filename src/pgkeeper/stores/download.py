@@ -29,8 +29,8 @@ def stream(bucket: Bucket, key: str, size: int, check: Check) -> Iterator[bytes]
 def download(bucket: Bucket, key: str, size: int, path: Path, check: Check, progress: Callable[[int], None]) -> None:
     """Fetch an object of `size` bytes into the file `path` (mode 0600), durably.
 
-    Pieces that are there from an earlier try and pass `check` are not fetched again. `progress` is told how many bytes are there. Raises what
-    `stream` raises, and OperationFailed when the file can't be written; what was fetched stays for the next try.
+    Pieces that are there from an earlier try and pass `check` are not fetched again. `progress` is told how many bytes are there. Raises
+    what `stream` raises, and OperationFailed when the file can't be written; what was fetched stays for the next try.
     """
     try:
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:

@@ -43,7 +43,8 @@ def connect(settings: BucketSettings) -> S3Client:
         endpoint_url=settings.endpoint_url or None,
         # Owners put authorities of their own into the system's bundle.
         verify=str(_TRUSTED) if _TRUSTED.exists() else True,
-        config=Config(  # type: ignore[call-arg] - the stubs do not know ignore_configured_endpoint_urls
+        # The stubs do not know ignore_configured_endpoint_urls.
+        config=Config(  # type: ignore[call-arg]
             signature_version="s3v4",
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import chain
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -67,8 +68,8 @@ def upload(
     """Make an object of `parts`, which yields all of them, each of `part_size` bytes but for the last.
 
     What `resume` says was sent, is still there, and is the same, is not sent again. `remember` is told whenever there is more to resume
-    from. `limit` is in bytes a second, 0 for none. `progress` is told how many bytes are there. The first error, or an interruption, ends all
-    parts that are under way. Raises what `Bucket` and `parts` raise.
+    from. `limit` is in bytes a second, 0 for none. `progress` is told how many bytes are there. The first error, or an interruption,
+    ends all parts that are under way. Raises what `Bucket` and `parts` raise.
     """
     contents = iter(parts)
     first, second = next(contents, b""), next(contents, None)
@@ -111,7 +112,7 @@ class _Line:
         """Return how many bytes of those parts are on their way."""
         return sum(self._sent.get(number, 0) for number in numbers)
 
-    def __enter__(self) -> "_Line":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -133,9 +134,9 @@ class _Upload:
         self._key = key
         self._remember = remember
         self._progress = progress
-        self._before = self._still_there(resume) if resume else {}
-        self._state = UploadState(key=key, upload_id=resume.upload_id if resume and self._before is not None else bucket.begin_upload(key))
-        self._before = self._before or {}
+        there = self._still_there(resume) if resume else None
+        self._before: dict[int, UploadedPart] = there or {}
+        self._state = UploadState(key=key, upload_id=bucket.begin_upload(key) if resume is None or there is None else resume.upload_id)
         self._done: dict[int, UploadedPart] = {}
         self._pending: dict[Future[UploadedPart], int] = {}
         remember(self._state.model_copy(update={"parts": tuple(self._before.values())}))

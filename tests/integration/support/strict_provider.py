@@ -31,7 +31,7 @@ class Strict(Hands):
         if request.headers.get("transfer-encoding"):
             return error(411, "MissingContentLength")
         promised = request.headers.get("content-md5")
-        if promised and promised != b64encode(hashlib.md5(request.body).digest()).decode():
+        if promised and promised != b64encode(hashlib.md5(request.body, usedforsecurity=False).digest()).decode():
             return error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
         return self.refusal(request) or request
 
