@@ -51,7 +51,8 @@ class Sender:
     def forget_others(self, wanted: Iterable[LocalCopy]) -> None:
         """Forget what is remembered of copies of other backups than those: they will not be sent any more."""
         names = {self._memory(backup).name for backup in wanted}
-        for path in self._directory.glob("*.json"):
+        # Also what a killed process was just writing.
+        for path in self._directory.iterdir() if self._directory.is_dir() else ():
             if path.name not in names:
                 path.unlink(missing_ok=True)
 
