@@ -136,7 +136,7 @@ class BucketContract:
         uploads = {key: bucket.begin_upload(key) for key in ("a/1", "a/2", "b/1")}
         found = {one.key: one for one in bucket.unfinished_uploads()}
         assert {key: one.upload_id for key, one in found.items()} == uploads
-        assert all(abs(datetime.now(UTC) - one.started_at) < timedelta(days=2) for one in found.values())
+        assert all(one.started_at < datetime.now(UTC) for one in found.values())
         assert {one.key for one in bucket.unfinished_uploads("a/")} == {"a/1", "a/2"}
         bucket.abort_upload("a/1", uploads["a/1"])
         assert {one.key for one in bucket.unfinished_uploads()} == {"a/2", "b/1"}
@@ -175,4 +175,4 @@ class BucketContract:
         one, other = (bucket.send_part("x", upload, 1, content) for content in (b"one", b"two"))
         assert one != other
         assert one == SentPart(1, 3, one.etag)
-        assert hashlib.md5(b"one").hexdigest() not in other.etag
+        assert hashlib.md5(b"one", usedforsecurity=False).hexdigest() not in other.etag

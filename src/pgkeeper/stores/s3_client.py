@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgkeeper.off_site_settings import BucketSettings
 
@@ -27,6 +28,7 @@ def connect(settings: BucketSettings) -> S3Client:
     from botocore.config import Config
 
     session = botocore.session.Session()
+    session.register_component("data_loader", _loader())
     for variable in ("config_file", "credentials_file"):
         session.set_config_variable(variable, os.devnull)
     session.set_config_variable("profile", None)
@@ -43,7 +45,7 @@ def connect(settings: BucketSettings) -> S3Client:
         endpoint_url=settings.endpoint_url or None,
         # Owners put authorities of their own into the system's bundle.
         verify=str(_TRUSTED) if _TRUSTED.exists() else True,
-        config=Config(  # type: ignore[call-arg] - the stubs do not know ignore_configured_endpoint_urls
+        config=Config(  # type: ignore[call-arg]  # the stubs are older
             signature_version="s3v4",
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
@@ -58,3 +60,11 @@ def connect(settings: BucketSettings) -> S3Client:
             s3={"addressing_style": "path" if settings.endpoint_url else "auto", "payload_signing_enabled": False},
         ),
     )
+
+
+@cache
+def _loader() -> Any:  # noqa: ANN401 - botocore declares no types
+    """Return what reads botocore's descriptions of services, which takes longer than all else, and is the same for all buckets."""
+    import botocore.loaders
+
+    return botocore.loaders.create_loader()

@@ -75,7 +75,7 @@ class Faulty(Hands):
             return fault.instead
         return request if fault.flips_request_at is None else replace(request, body=flipped(request.body, fault.flips_request_at))
 
-    def answer(self, request: Request, answer: Answer) -> Answer:
+    def answer(self, _request: Request, answer: Answer) -> Answer:
         fault: Fault | None = self._now.fault
         if fault is None or fault.instead:
             return answer

@@ -31,17 +31,17 @@ class Strict(Hands):
         if request.headers.get("transfer-encoding"):
             return error(411, "MissingContentLength")
         promised = request.headers.get("content-md5")
-        if promised and promised != b64encode(hashlib.md5(request.body).digest()).decode():
+        if promised and promised != b64encode(hashlib.md5(request.body, usedforsecurity=False).digest()).decode():
             return error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
         return self.refusal(request) or request
 
     def answer(self, request: Request, answer: Answer) -> Answer:
         """Say of an unknown upload what the server behind fails to say: it stumbles over it."""
-        if request.method == "PUT" and "uploadId" in request.query and answer.status == 500:
+        if request.method in {"PUT", "POST"} and "uploadId" in request.query and answer.status == 500:
             return error(404, "NoSuchUpload", "The specified upload does not exist.")
         return answer
 
-    def refusal(self, request: Request) -> Answer | None:
+    def refusal(self, _request: Request) -> Answer | None:
         """Return what else this provider says no to."""
         return None
 
