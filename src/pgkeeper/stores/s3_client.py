@@ -16,6 +16,12 @@ _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _CONNECTIONS = 10
+# In botocore's order: name in a file, variable in the environment, value if neither is there, conversion.
+_OURS = {
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+    "profile": (None, None, None, None),
+}
 
 
 def connect(settings: BucketSettings) -> S3Client:
@@ -27,11 +33,8 @@ def connect(settings: BucketSettings) -> S3Client:
     import botocore.session
     from botocore.config import Config
 
-    session = botocore.session.Session()
+    session = botocore.session.Session(session_vars=_OURS)
     session.register_component("data_loader", _loader())
-    for variable in ("config_file", "credentials_file"):
-        session.set_config_variable(variable, os.devnull)
-    session.set_config_variable("profile", None)
     if settings.key_id.get_secret_value():
         session.set_credentials(settings.key_id.get_secret_value(), settings.key.get_secret_value())
     else:
