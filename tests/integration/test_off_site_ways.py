@@ -134,7 +134,7 @@ def test_where_the_bucket_removes_pgkeeper_asks_for_no_right_to(pgkeeper: Pgkeep
         pgkeeper.configure(BACKUP_RETENTION_DAYS="30")
         settled(pgkeeper)
         assert "cloud" not in pgkeeper("expire", "--json").exits(DONE).json["removed_off_site"]
-        assert pgkeeper("delete", backups[0], "--from", "cloud", "--confirm", "DELETE").exits(REFUSED)
+        pgkeeper("delete", backups[0], "--from", "cloud", "--confirm", "DELETE").exits(REFUSED)
         gone = [key for key in inside.named() if backups[0] in key]
         for key in gone:
             inside.delete(key)

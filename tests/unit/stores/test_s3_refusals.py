@@ -121,6 +121,13 @@ def test_the_right_to_delete_is_named(storage: str) -> None:
             bucket.delete("x")
 
 
+def test_whoever_may_not_look_may_still_remove(storage: str) -> None:
+    with refusing(storage, error(403, "AccessDenied"), method("HEAD")) as (bucket, _proxy):
+        bucket.put("x", b"x")
+        bucket.delete("x")
+        assert not list(bucket.list())
+
+
 def test_a_look_that_is_refused_without_a_word_is_explained(storage: str) -> None:
     for on, code, words in (
         (any_request, "InvalidAccessKeyId", "does not know the key id"),
