@@ -106,7 +106,7 @@ def one_backup(store: Store[Any], wanted: str, database: str | None, never_lates
             raise UsageError(f"backup {wanted} is one of database {found.database}, not of {database}")
         return found
     newest = newest_by_database(tuple(backup for backup in store.backups() if backup.backup_id not in never_latest))
-    chosen = [backup for backup in newest.values() if database is None or backup.database == database]
+    chosen: list[Copy] = [backup for backup in newest.values() if database is None or backup.database == database]
     if len(chosen) == 1:
         return chosen[0]
     if not chosen:
