@@ -145,10 +145,10 @@ def command_line(params: dict[str, Any]) -> list[str]:
 
 def newest(settings: Settings, names: list[str]) -> str:
     """The newest backup of each of these databases, as text for a diff."""
-    from pgkeeper.operations.listing import list_backups
+    from pgkeeper.operations.listing import list_copies
 
     found: dict[str, str] = {}
-    for backup in list_backups(settings):  # newest first
+    for backup in list_copies(settings, "local"):  # newest first
         found.setdefault(backup.database, backup.backup_id)
     return "".join(f"{name}: {found.get(name, 'no backup')}\n" for name in sorted(names))
 

@@ -120,7 +120,7 @@ from ansible.module_utils.pgkeeper_module import JOB_ARGUMENTS, JOB_RULES, ask, 
 
 if TYPE_CHECKING:
     from pgkeeper.settings import Settings
-    from pgkeeper.stores.stored_backup import StoredBackup
+    from pgkeeper.stores.copy import Copy
 
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str", "default": "latest"},
@@ -140,7 +140,7 @@ def command_line(params: dict[str, Any]) -> list[str]:
     return [*arguments, "--", params["backup"]]  # an identifier begins with the database's name, maybe with a dash
 
 
-def checks(backups: tuple[StoredBackup, ...]) -> str:
+def checks(backups: tuple[Copy, ...]) -> str:
     """When each of these backups was last checked, as text for a diff."""
     lines = []
     for backup in sorted(backups, key=lambda backup: backup.backup_id):

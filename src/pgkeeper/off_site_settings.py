@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
+from pgkeeper.model.prices import Price, parse_prices
+
 Provider = Literal["backblaze", "aws", "gcs"]
 OffSite = Literal["cloud", "replica"]
 
@@ -58,7 +60,8 @@ class OffSiteSettings(BaseSettings):
     """The part of the settings that speaks of copies off site.
 
     `provider_variables` holds the providers' own variables (`BACKBLAZE_…`, `AWS_…`, `GCS_…`). `cloud_upload_limit` is in bytes a second,
-    0 for none. `retention_days` is for how many days copies are kept.
+    0 for none. `retention_days` is for how many days copies are kept. `monthly_budget` is in dollars, `prices` are those that differ from
+    the list.
     """
 
     cloud_enabled: bool = False
@@ -84,6 +87,8 @@ class OffSiteSettings(BaseSettings):
     replica_storage_class: str = ""
     replica_key_id: SecretStr = SecretStr("")
     replica_key: SecretStr = SecretStr("")
+    monthly_budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    prices: tuple[Price, ...] = ()
     provider_variables: Mapping[str, str] = Field(default_factory=dict, repr=False)
 
     @property
@@ -108,6 +113,11 @@ class OffSiteSettings(BaseSettings):
     @classmethod
     def _words(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _price_list(cls, value: object) -> object:
+        return parse_prices(value) if isinstance(value, str) else value
 
     @field_validator("cloud_endpoint_url", "replica_endpoint_url")
     @classmethod

@@ -16,7 +16,7 @@ from pgkeeper.postgres.dump import Dumper
 from pgkeeper.postgres.facts import read_cluster, read_database
 from pgkeeper.postgres.server import Server
 from pgkeeper.settings import load_settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.local_copy import LocalCopy
 
 from .conftest import assert_nothing_left
 from .support.binaries import major_version
@@ -103,7 +103,7 @@ def keeper(cluster: Cluster, workspace: Workspace) -> Iterator[Pgkeeper]:
 
 
 @pytest.fixture(scope="module")
-def backup(keeper: Pgkeeper) -> StoredBackup:
+def backup(keeper: Pgkeeper) -> LocalCopy:
     """That backup."""
     store = local_store(load_settings({"PGKEEPER_ENV_FILE": str(keeper.settings_file)}))
     return store.backups()[0]
@@ -123,7 +123,7 @@ def altered(keeper: Pgkeeper, statements: str) -> Iterator[str]:
         keeper.cluster.drop_database(name)
 
 
-def differences(keeper: Pgkeeper, backup: StoredBackup, database: str) -> tuple[str, ...]:
+def differences(keeper: Pgkeeper, backup: LocalCopy, database: str) -> tuple[str, ...]:
     """What a restore or a proof would say about `database`."""
     dumper = Dumper(server(keeper), database, major_version(), "test-bed", 60, NullProgress())
     return compare_database(dumper, backup, backup.manifest(), NullProgress(), with_schema=True)
@@ -134,20 +134,20 @@ def server(keeper: Pgkeeper) -> Server:
     return Server({**keeper.cluster.environment(), "PGUSER": "postgres"})
 
 
-def test_an_untouched_copy_is_equal(keeper: Pgkeeper, backup: StoredBackup) -> None:
+def test_an_untouched_copy_is_equal(keeper: Pgkeeper, backup: LocalCopy) -> None:
     with altered(keeper, "select 1") as name:
         assert differences(keeper, backup, name) == ()
 
 
 @pytest.mark.parametrize(("statements", "named"), ALTERATIONS.items(), ids=ALTERATIONS)
-def test_an_alteration_is_noticed_and_named(keeper: Pgkeeper, backup: StoredBackup, statements: str, named: str) -> None:
+def test_an_alteration_is_noticed_and_named(keeper: Pgkeeper, backup: LocalCopy, statements: str, named: str) -> None:
     with altered(keeper, statements) as name:
         lines = differences(keeper, backup, name)
     assert any(named in line for line in lines), lines
 
 
 @pytest.mark.parametrize("statements", REORDERINGS.values(), ids=REORDERINGS)
-def test_rows_in_another_order_are_the_same_rows(keeper: Pgkeeper, backup: StoredBackup, statements: str) -> None:
+def test_rows_in_another_order_are_the_same_rows(keeper: Pgkeeper, backup: LocalCopy, statements: str) -> None:
     with altered(keeper, statements) as name:
         ordered = "select string_agg(id::text, ' ') from only books"
         assert keeper.cluster.query(ordered, database=name) != keeper.cluster.query(ordered, database="library"), "nothing was reordered"
@@ -166,7 +166,7 @@ def test_rows_in_another_order_are_the_same_rows(keeper: Pgkeeper, backup: Store
         ("grant create on database {} to pg_monitor", "privileges"),
     ],
 )
-def test_a_property_of_the_database_is_noticed_and_named(keeper: Pgkeeper, backup: StoredBackup, statement: str, named: str) -> None:
+def test_a_property_of_the_database_is_noticed_and_named(keeper: Pgkeeper, backup: LocalCopy, statement: str, named: str) -> None:
     with altered(keeper, "select 1") as name:
         keeper.cluster.execute(sql.SQL(statement).format(sql.Identifier(name)))
         with server(keeper).connect_maintenance() as session, server(keeper).connect(name) as inside:

@@ -13,7 +13,9 @@ from pydantic import BaseModel, SecretStr
 from pgkeeper.model.errors import ErrorInfo
 from pgkeeper.model.job import Job, JobEvent
 from pgkeeper.model.manifest import Manifest
+from pgkeeper.model.prices import PRICES, Price, parse_prices
 from pgkeeper.operations.backup import BackupReport
+from pgkeeper.operations.cost import CostReport
 from pgkeeper.operations.delete import DeleteReport
 from pgkeeper.operations.doctor import DoctorReport
 from pgkeeper.operations.expire import ExpireReport
@@ -22,11 +24,13 @@ from pgkeeper.operations.listing import BackupSummary
 from pgkeeper.operations.notify_test import NotifyReport
 from pgkeeper.operations.pin import PinReport
 from pgkeeper.operations.rebuild_catalog import RebuildReport
+from pgkeeper.operations.rebuild_copies import RebuildCopiesReport
 from pgkeeper.operations.replace import ReplaceReport
 from pgkeeper.operations.restore import RestoreReport
 from pgkeeper.operations.resume import ResumeReport
 from pgkeeper.operations.stats import StatsReport
 from pgkeeper.operations.status import StatusReport
+from pgkeeper.operations.sync import SyncReport
 from pgkeeper.operations.undo import UndoReport
 from pgkeeper.operations.verify import VerifyReport
 from pgkeeper.postgres import server
@@ -49,9 +53,12 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "expire": ExpireReport,
     "status": StatusReport,
     "stats": StatsReport,
+    "cost": CostReport,
     "doctor": DoctorReport,
     "notify-test": NotifyReport,
     "catalog-rebuild": RebuildReport,
+    "catalog-rebuild-copies": RebuildCopiesReport,
+    "sync": SyncReport,
     "job": Job,
     "job-list": JobList,
 }
@@ -116,6 +123,37 @@ def test_the_settings_file_of_the_page_is_one(tmp_path: Path) -> None:
     assert settings.libpq == {"PGPORT": "5433"}
     assert [url.get_secret_value().partition(":")[0] for url in settings.notify_urls] == ["mailtos", "tgram"]
     assert "pa$$word" in settings.notify_urls[0].get_secret_value()
+
+
+def test_the_prices_of_the_page_are_those_that_are_reckoned_with() -> None:
+    table = page("cost.md").partition("<!-- test: prices -->\n")[2].partition("\n\n")[0].splitlines()[2:]
+    written = []
+    for row in table:
+        provider, storage_class, storage, free, egress, free_egress, retrieval, days = (
+            cell.strip(" `") for cell in row.strip("|").split("|")
+        )
+        amount = float(free_egress.split()[0]) if free_egress != "none" else 0
+        times = "times" in free_egress
+        written.append(
+            Price(
+                provider=provider,
+                storage_class=storage_class,
+                storage=float(storage),
+                egress=float(egress),
+                free=float(free),
+                egress_free=0 if times else amount,
+                egress_free_times=amount if times else 0,
+                retrieval=float(retrieval),
+                minimum_days=int(days.removesuffix(" days")),
+            )
+        )
+    assert tuple(written) == PRICES
+
+
+def test_the_prices_that_the_page_overrides_are_understood() -> None:
+    (example,) = re.findall(r"^BACKUP_PRICES='(.*)'$", page("cost.md"), re.MULTILINE)
+    standard, amazon = parse_prices(example)
+    assert (standard.storage, standard.egress, amazon.storage, amazon.egress_free) == (0.006, 0.01, 0.0245, 0)
 
 
 def test_every_document_has_a_sample() -> None:

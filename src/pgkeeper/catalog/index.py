@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
 from pgkeeper.catalog.tables import manifests
-
-_MOST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -27,13 +24,6 @@ class Entry:
 
     version: Version
     summary: dict[str, Any]
-
-
-def version_of(file: str) -> Version:
-    """Return which version of a file is there now. Raises OSError."""
-    found = Path(file).stat()
-    # No database has a column for the largest numbers that some file systems give.
-    return Version(found.st_mtime_ns & _MOST, found.st_size, found.st_ino & _MOST)
 
 
 def read_index(connection: Connection, host: str) -> dict[str, Entry]:

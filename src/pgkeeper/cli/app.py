@@ -11,7 +11,24 @@ from typing import Annotated, Any
 import typer
 
 from pgkeeper import __version__
-from pgkeeper.cli import backup, catalog, delete, doctor, expire, job, listing, notify, pin, restore, show, stats, status, verify
+from pgkeeper.cli import (
+    backup,
+    catalog,
+    cost,
+    delete,
+    doctor,
+    expire,
+    job,
+    listing,
+    notify,
+    pin,
+    restore,
+    show,
+    stats,
+    status,
+    sync,
+    verify,
+)
 from pgkeeper.cli.door import print_document
 from pgkeeper.cli.say import complain, say
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
@@ -34,8 +51,10 @@ app.command("pin")(pin.pin_command)
 app.command("unpin")(pin.unpin_command)
 app.command("delete")(delete.command)
 app.command("expire")(expire.command)
+app.command("sync")(sync.command)
 app.command("status")(status.command)
 app.command("stats")(stats.command)
+app.command("cost")(cost.command)
 app.command("doctor")(doctor.command)
 app.add_typer(job.app, name="job")
 app.add_typer(catalog.app, name="catalog")

@@ -35,19 +35,19 @@ def command(
 
 def _show(report: "ExpireReport") -> None:
     rows = [
-        (decision.backup_id, "keep" if decision.keep else "remove", decision.reason)
+        (decision.backup_id, database.store, "keep" if decision.keep else "remove", decision.reason)
         for database in report.databases
         for decision in database.decisions
         if report.dry_run or not decision.keep
     ]
     if rows:
-        print_table(("BACKUP", "DECISION" if report.dry_run else "DONE", "BECAUSE"), rows)
+        print_table(("BACKUP", "COPY", "DECISION" if report.dry_run else "DONE", "BECAUSE"), rows)
     if report.held_back:
         say(f"Nothing is removed: {report.held_back}")
     for database in report.databases:
         if database.refused and not report.held_back:
-            say(f"{database.database}: nothing is removed, since {database.refused}")
+            say(f"{database.database} ({database.store}): nothing is removed, since {database.refused}")
     for name in report.replaced:
         say(f"{name}: {'would be dropped' if report.dry_run else 'dropped'}, its replacement is older than the days that backups are kept")
-    if not report.dry_run and not report.removed and not report.replaced and not report.held_back:
+    if not report.dry_run and not rows and not report.replaced and not report.held_back:
         say("Nothing to remove.")

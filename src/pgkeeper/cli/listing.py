@@ -1,12 +1,15 @@
 """`pgkeeper list`."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from pgkeeper.cli.door import JsonOption, open_door
-from pgkeeper.cli.options import DatabasesOption
+from pgkeeper.cli.options import DatabasesOption, HostOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import print_table
+from pgkeeper.model.copy import StoreName
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.proof import LEVELS
 from pgkeeper.model.sizes import format_size
@@ -15,12 +18,22 @@ if TYPE_CHECKING:
     from pgkeeper.operations.listing import BackupSummary
 
 
-def command(database: DatabasesOption = None, json: JsonOption = False) -> None:
-    """List backups, newest first. Works while the server is down."""
-    from pgkeeper.operations.listing import list_backups
+def command(
+    database: DatabasesOption = None,
+    source: Annotated[
+        StoreName | None,
+        typer.Option("--from", help="Only the copies there; for those off site the bucket itself is asked.", show_default=False),
+    ] = None,
+    host: HostOption = "",
+    json: JsonOption = False,
+) -> None:
+    """List backups, newest first, and where their copies are. Works while the server is down."""
+    from pgkeeper.operations.listing import list_backups, list_copies
 
     door = open_door(json=json)
-    backups = list_backups(door.settings, tuple(database or ()))
+    wanted = tuple(database or ())
+    source = source or ("cloud" if host else None)
+    backups = list_copies(door.settings, source, host, wanted) if source else list_backups(door.settings, wanted)
     document = {"backups": [backup.model_dump(mode="json") for backup in backups]}
     door.show("list", document, lambda: _show(backups, database or []))
     for backup in backups:
@@ -40,11 +53,12 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
             format_duration((now - backup.created_at).total_seconds()) if backup.created_at <= now else "in the future",
             format_size(backup.size_bytes) if backup.size_bytes is not None else "?",
             str(backup.rows) if backup.rows is not None else "?",
+            ", ".join(backup.stores),
             _checked(backup) + (", pinned" if backup.pinned else ""),
         )
         for backup in backups
     ]
-    print_table(("BACKUP", "AGE", "SIZE", "ROWS", "CHECKED"), rows, right=("SIZE", "ROWS"))
+    print_table(("BACKUP", "AGE", "SIZE", "ROWS", "COPIES", "CHECKED"), rows, right=("SIZE", "ROWS"))
 
 
 def _checked(backup: "BackupSummary") -> str:

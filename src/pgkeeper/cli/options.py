@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pgkeeper.model.copy import StoreName
 from pgkeeper.model.durations import parse_duration
 
 
@@ -33,5 +34,15 @@ AgeOption = Annotated[
 WaitOption = Annotated[
     timedelta | None,
     typer.Option("--wait", parser=_duration, metavar="TIME", help="Wait that long for one already running, e.g. 2h.", show_default=False),
+]
+FromOption = Annotated[
+    StoreName,
+    typer.Option("--from", help="Which copy: the one on this host, or one off site (cloud, or its replica).", show_default="local"),
+]
+HostOption = Annotated[
+    str,
+    typer.Option(
+        "--host", metavar="NAME", help="With --from cloud: the host whose backups are meant [default: this one].", show_default=False
+    ),
 ]
 BackupArgument = Annotated[str, typer.Argument(metavar="ID|latest", help="A backup's id, or latest.")]

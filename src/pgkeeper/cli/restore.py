@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pgkeeper.cli.door import Door, JobOption, JsonOption, QuietOption, open_door, work
-from pgkeeper.cli.options import BackupArgument, DatabaseOption, WaitOption
+from pgkeeper.cli.options import BackupArgument, DatabaseOption, FromOption, HostOption, WaitOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import moment
 from pgkeeper.model.durations import format_duration
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def command(
     backup: BackupArgument = "",
     database: DatabaseOption = None,
+    source: FromOption = "local",
+    host: HostOption = "",
     to: Annotated[
         str | None,
         typer.Option("--to", metavar="NAME", help="Name of the new database [default: <name>_restored_<time>].", show_default=False),
@@ -65,7 +67,13 @@ def command(
     door = open_door(json=json, quiet=quiet)
     patience = wait or timedelta()
     in_general: dict[str, Any] = {"database": database, "request_id": request_id, "wait": patience}
-    of_backup: dict[str, Any] = {"backup": backup, "trust_database": trust_database, "globals_mode": globals_mode}
+    of_backup: dict[str, Any] = {
+        "backup": backup,
+        "source": source,
+        "host": host,
+        "trust_database": trust_database,
+        "globals_mode": globals_mode,
+    }
     if resume:
         _resume(door, patience)
     elif undo:

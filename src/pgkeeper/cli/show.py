@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pgkeeper.cli.door import JsonOption, open_door
-from pgkeeper.cli.options import BackupArgument, DatabaseOption
+from pgkeeper.cli.options import BackupArgument, DatabaseOption, FromOption, HostOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import moment, print_facts, print_table
 from pgkeeper.model.durations import format_duration
@@ -12,28 +12,34 @@ from pgkeeper.model.sizes import format_size
 
 if TYPE_CHECKING:
     from pgkeeper.model.manifest import Manifest
-    from pgkeeper.stores.stored_backup import StoredBackup
+    from pgkeeper.stores.copy import Copy
 
 _LARGEST = 10
 
 
-def command(backup: BackupArgument = "latest", database: DatabaseOption = None, json: JsonOption = False) -> None:
+def command(
+    backup: BackupArgument = "latest",
+    database: DatabaseOption = None,
+    source: FromOption = "local",
+    host: HostOption = "",
+    json: JsonOption = False,
+) -> None:
     """Show everything a backup says about itself. Password verifiers are never shown."""
     from pgkeeper.operations.listing import show_backup
 
     door = open_door(json=json)
-    found, manifest = show_backup(door.settings, backup, database)
-    document = {"path": str(found.path), "pinned": found.pinned(), "manifest": manifest.public()}
+    found, manifest = show_backup(door.settings, backup, database, source, host)
+    document = {"path": found.where, "pinned": found.pinned(), "manifest": manifest.public()}
     door.show("show", document, lambda: _show(found, manifest))
 
 
-def _show(found: "StoredBackup", manifest: "Manifest") -> None:
+def _show(found: "Copy", manifest: "Manifest") -> None:
     database, contents = manifest.database, manifest.contents
     checks = ", ".join(f"{level} {moment(at)}" for level, at in found.verified().items())
     print_facts(
         [
             ("backup", manifest.backup_id),
-            ("path", str(found.path)),
+            ("path", found.where),
             ("made", f"{moment(manifest.started_at)}, in {format_duration((manifest.finished_at - manifest.started_at).total_seconds())}"),
             ("by", manifest.made_by),
             ("checked", checks or "not since it was made"),
@@ -55,7 +61,7 @@ def _show(found: "StoredBackup", manifest: "Manifest") -> None:
         print_table(("LARGEST TABLES", "ROWS", "DATA"), rows, right=("ROWS", "DATA"))
 
 
-def _pinned(found: "StoredBackup") -> str:
+def _pinned(found: "Copy") -> str:
     try:
         pin = found.pin()
     except IntegrityError as error:

@@ -6,7 +6,7 @@ from pgkeeper.cli.door import JsonOption, finish, open_door
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import print_table
 from pgkeeper.model.durations import format_duration
-from pgkeeper.model.sizes import format_size
+from pgkeeper.model.sizes import format_signed_size, format_size
 
 if TYPE_CHECKING:
     from pgkeeper.operations.stats import DatabaseStats, StatsReport
@@ -48,6 +48,4 @@ def _row(database: "DatabaseStats") -> tuple[str, ...]:
 
 
 def _signed(size: int | None) -> str:
-    if size is None:
-        return "?"
-    return f"{'+' if size >= 0 else '-'}{format_size(abs(size))}"
+    return "?" if size is None else format_signed_size(size)

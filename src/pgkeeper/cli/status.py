@@ -30,13 +30,19 @@ def _show(report: "StatusReport") -> None:
         _say_finding(finding)
     if report.databases:
         say()
-        rows = [_row(database, report) for database in report.databases]
-        print_table(("DATABASE", "RECOVERABLE TO (UTC)", "AGE", "PROVEN", "RESTORE TAKES"), rows)
+        columns = _columns(report)
+        rows = [_row(database, report)[: len(columns)] for database in report.databases]
+        print_table(columns, rows)
     remarks = [finding for finding in report.findings if finding.level == "remark"]
     if remarks:
         say()
     for finding in remarks:
         _say_finding(finding)
+
+
+def _columns(report: "StatusReport") -> tuple[str, ...]:
+    off_site = ("OFF SITE",) if any(database.off_site_to for database in report.databases) else ()
+    return ("DATABASE", "RECOVERABLE TO (UTC)", "AGE", "PROVEN", "RESTORE TAKES", *off_site)
 
 
 def _row(database: "DatabaseStatus", report: "StatusReport") -> tuple[str, ...]:
@@ -48,6 +54,7 @@ def _row(database: "DatabaseStatus", report: "StatusReport") -> tuple[str, ...]:
         format_duration(max(0.0, database.age_seconds)) if database.age_seconds is not None else "",
         f"{format_duration((report.checked_at - proven).total_seconds())} ago" if proven else "never",
         format_duration(database.recovery_seconds) if database.recovery_seconds is not None else "?",
+        f"{format_duration((report.checked_at - database.off_site_to).total_seconds())} old" if database.off_site_to else "no",
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
-from pgkeeper.cli.options import AgeOption, BackupArgument, DatabasesOption, WaitOption
+from pgkeeper.cli.options import AgeOption, BackupArgument, DatabasesOption, FromOption, HostOption, WaitOption
 from pgkeeper.cli.say import complain, say
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.proof import Level
@@ -26,6 +26,8 @@ def command(
             "restore: it is restored into a throwaway cluster in a sandbox, and what comes out is compared.",
         ),
     ] = "contents",
+    source: FromOption = "local",
+    host: HostOption = "",
     if_older_than: AgeOption = None,
     wait: WaitOption = None,
     job: JobOption = None,
@@ -37,7 +39,13 @@ def command(
 
     door = open_door(json=json, quiet=quiet)
     request = VerifyRequest(
-        backup=backup, databases=tuple(database or ()), level=level, if_older_than=if_older_than, wait=wait or timedelta()
+        backup=backup,
+        source=source,
+        host=host,
+        databases=tuple(database or ()),
+        level=level,
+        if_older_than=if_older_than,
+        wait=wait or timedelta(),
     )
     report = work(door, "verify", job, VerifyReport, lambda progress: verify(request, door.settings, progress))
     door.show("verify", report, lambda: _show(report))
@@ -56,7 +64,8 @@ def _show(report: "VerifyReport") -> None:
         if outcome.status == "done":
             word = "proven" if outcome.level == "restore" else "whole"
             took = format_duration(outcome.seconds)
-            say(f"{outcome.backup_id}: {word} ({outcome.level}) in {took}, {outcome.tables} tables, {outcome.rows} rows")
+            content = f", {outcome.tables} tables, {outcome.rows} rows" if outcome.tables is not None else ""
+            say(f"{outcome.backup_id}: {word} ({outcome.level}) in {took}{content}")
             slow = [f"{name} {format_duration(seconds)}" for name, seconds in outcome.phases.items() if seconds >= 0.1]
             if outcome.recovery_seconds is not None:
                 say(f"  recovery took {format_duration(outcome.recovery_seconds)}" + (f" ({', '.join(slow)})" if slow else ""))

@@ -12,8 +12,13 @@ CHUNK = 8 << 20
 class Sealer(Protocol):
     """Encrypts new copies. Its `key_id` tells which key opens them, and nothing about the key itself."""
 
-    method: Method
-    key_id: str
+    @property
+    def method(self) -> Method:
+        """The method's name."""
+
+    @property
+    def key_id(self) -> str:
+        """The key's id: 16 hexadecimal digits."""
 
     def encrypt(self, chunks: Iterable[bytes], salt: bytes | None = None) -> Iterator[bytes]:
         """Yield the ciphertext of one file in pieces of any size, in constant memory.
@@ -38,9 +43,17 @@ class Sealer(Protocol):
 class Opener(Protocol):
     """Opens what was encrypted with one key. `can_decrypt` is False where it can only check, for want of a private key."""
 
-    method: Method
-    key_id: str
-    can_decrypt: bool
+    @property
+    def method(self) -> Method:
+        """The method's name."""
+
+    @property
+    def key_id(self) -> str:
+        """The key's id, as `Sealer.key_id`."""
+
+    @property
+    def can_decrypt(self) -> bool:
+        """Whether the key that `decrypt` needs is there."""
 
     def decrypt(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the plaintext of one file, in constant memory.

@@ -4,6 +4,7 @@ import socket
 import uuid
 from pathlib import Path
 
+from pgkeeper.host.durable import replace_file
 from pgkeeper.model.errors import OperationFailed
 
 _MACHINE_ID = Path("/etc/machine-id")
@@ -15,6 +16,12 @@ def host_identity(state_dir: Path) -> str:
     It is the host name of the first run, remembered in `BACKUP_STATE_DIR/host-identity`, so that a renamed host keeps finding its backups.
     """
     return _remembered(state_dir / "host-identity", socket.gethostname())
+
+
+def take_identity(state_dir: Path, name: str) -> None:
+    """Go on under another host's name, whose backups this host takes over. Raises OSError."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(state_dir / "host-identity", f"{name}\n".encode())
 
 
 def machine_id(state_dir: Path) -> str:

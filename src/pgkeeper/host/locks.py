@@ -49,6 +49,24 @@ def exclusive(
         os.close(descriptor)
 
 
+@contextmanager
+def shared(state_dir: Path, name: str) -> Iterator[None]:
+    """Keep whoever wants the lock `name` for himself out for the length of the block, beside others who do the same.
+
+    Waits for a holder who has it exclusively: such holders are quick.
+    """
+    path = lock_path(state_dir, name)
+    while True:
+        descriptor = _open(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if _is_at(descriptor, path):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
 def is_held(state_dir: Path, name: str) -> bool:
     """Tell whether somebody holds the lock `name`."""
     try:

@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Method = Literal["openssl", "age"]
+StoreName = Literal["local", "cloud", "replica"]
+"""Where copies are: in a directory of the host, or in one of two buckets."""
 LABEL = "copy"
 """As what a header is sealed."""
 HEADER_FILE = "manifest.json"

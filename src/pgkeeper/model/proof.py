@@ -19,7 +19,8 @@ class Proof(BaseModel):
     """One passed check. Times are UTC; `seconds` and `phases` are what it took, by phase.
 
     For level `restore` besides: `recovery_seconds` is what a restore takes without comparing (the measured recovery time), `server_version`
-    the PostgreSQL it was restored into, `warnings` what was different there without costing anything.
+    the PostgreSQL it was restored into, `warnings` what was different there without costing anything. `tables` and `rows` are None where
+    only ciphertext could be checked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,8 +36,8 @@ class Proof(BaseModel):
     phases: dict[str, float] = Field(default_factory=dict)
     recovery_seconds: float | None = None
     server_version: str | None = None
-    tables: int
-    rows: int
+    tables: int | None
+    rows: int | None
     warnings: tuple[str, ...] = ()
 
 

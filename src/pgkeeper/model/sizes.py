@@ -11,3 +11,8 @@ def format_size(size: float) -> str:
             digits = 2 if abs(size) < 10 else 1 if abs(size) < 100 else 0
             return f"{size:.{digits}f} {unit}"
     return f"{size / 1000:.2f} PB"
+
+
+def format_signed_size(size: float) -> str:
+    """Return a change of so many bytes for people: `+1.66 GB`, `-734 B`, `+0 B`."""
+    return f"{'+' if size >= 0 else '-'}{format_size(abs(size))}"

@@ -46,6 +46,20 @@ class DatabaseFacts:
 
 
 @dataclass(frozen=True)
+class OffSiteFacts:
+    """A store off site, as this host knows it: how many backups are not there yet, since when the oldest of them waits.
+
+    `failing_since` is when copying began to fail, None while it succeeds, and `problem` why.
+    """
+
+    store: str
+    waiting: int = 0
+    waiting_since: datetime | None = None
+    failing_since: datetime | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """Everything `judge` looks at. `server_problem`, `store_problem`: why one of them can't be read, with the next step.
 
@@ -59,6 +73,7 @@ class HostFacts:
     store_problem: str = ""
     standby: bool = False
     held_back: str = ""
+    off_site: tuple[OffSiteFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +114,7 @@ class Judgement:
 def judge(facts: HostFacts, now: datetime) -> Judgement:
     """Return what can be had back at `now`, and what needs the owner."""
     databases = tuple(_recoverable(database, now) for database in facts.databases)
-    findings = [*_of_host(facts)]
+    findings = [*_of_host(facts), *_of_stores(facts, now)]
     for known, recoverable in zip(facts.databases, databases, strict=True):
         findings += _of_database(known, recoverable, now)
     findings.sort(key=lambda finding: finding.level != "problem")
@@ -146,6 +161,18 @@ def _of_host(facts: HostFacts) -> Iterator[Finding]:
         yield Finding("problem", "", f"expiry holds back {_count(waiting, 'backup')}: {facts.held_back}", hint)
     if facts.standby:
         yield Finding("remark", "", "this server is a standby: its primary is backed up (BACKUP_FROM_STANDBY=true backs it up too)")
+
+
+def _of_stores(facts: HostFacts, now: datetime) -> Iterator[Finding]:
+    for store in facts.off_site:
+        hint = "`pgkeeper doctor` looks for the cause, `pgkeeper sync` catches up"
+        if store.failing_since is not None:
+            age = format_duration(max(0.0, (now - store.failing_since).total_seconds()))
+            waiting = f"; {_count(store.waiting, 'backup')} not there" if store.waiting else ""
+            yield Finding("problem", "", f"copies to {store.store} fail since {age}{waiting}: {store.problem}", hint)
+        elif store.waiting_since is not None and now - store.waiting_since > FRESH:
+            age = format_duration((now - store.waiting_since).total_seconds())
+            yield Finding("problem", "", f"{_count(store.waiting, 'backup')} not in {store.store} yet, the oldest since {age}", hint)
 
 
 def _of_database(facts: DatabaseFacts, found: Recoverable, now: datetime) -> Iterator[Finding]:

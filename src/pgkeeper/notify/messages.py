@@ -65,6 +65,14 @@ def check_failed(project: str, console_url: str, failures: Mapping[str, ErrorInf
     return Message(f"⚠️ {project} - Backup Check Alert", text)
 
 
+def sync_failed(project: str, console_url: str, store: str, problems: Sequence[str], now: datetime) -> Message:
+    """Return the alert about copies that could not be made in `store`, or are not there any more."""
+    text = _templates.get_template("sync_failed.txt.j2").render(
+        store=store, problems=problems, now=now.astimezone(UTC).strftime(_TIME), link=_link(console_url)
+    )
+    return Message(f"⚠️ {project} - Cloud Sync Alert", text)
+
+
 def database_replaced(project: str, database: str, backup_id: str, kept_as: str, downtime: float, rows: int, now: datetime) -> Message:
     """Return the notice that a database was replaced by a backup; `downtime` in seconds."""
     return Message(

@@ -18,7 +18,7 @@ from pgkeeper.operations.tell_owner import tell_backup_failed
 from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.local_copy import LocalCopy
 
 EVERYTHING = "all databases"
 
@@ -107,7 +107,7 @@ def _left_to_primary(cluster: ClusterIdentity, settings: Settings) -> bool:
     return cluster.standby and not settings.from_standby
 
 
-def _fresh(cluster: ClusterIdentity, name: str, request: BackupRequest, settings: Settings) -> StoredBackup | None:
+def _fresh(cluster: ClusterIdentity, name: str, request: BackupRequest, settings: Settings) -> LocalCopy | None:
     """Return the backup that makes a new one unnecessary, if there is one. A backup from the future makes nothing unnecessary."""
     if request.if_older_than is None:
         return None
@@ -139,13 +139,13 @@ def _one(cluster: ClusterIdentity, name: str, request: BackupRequest, settings: 
     return _done(backup, manifest, seconds)
 
 
-def _skipped(name: str, fresh: StoredBackup) -> BackupOutcome:
+def _skipped(name: str, fresh: LocalCopy) -> BackupOutcome:
     return BackupOutcome(
         database=name, status="skipped", backup_id=fresh.backup_id, path=str(fresh.path), reason="a backup is recent enough"
     )
 
 
-def _done(backup: StoredBackup | None, manifest: Manifest, seconds: float) -> BackupOutcome:
+def _done(backup: LocalCopy | None, manifest: Manifest, seconds: float) -> BackupOutcome:
     log.info(
         "backup done", database=manifest.database.name, backup_id=manifest.backup_id, kept=backup is not None,
         size_bytes=manifest.size_bytes, seconds=round(seconds, 1), warnings=list(manifest.warnings),

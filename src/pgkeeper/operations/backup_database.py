@@ -35,8 +35,8 @@ from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.settings import Settings
 from pgkeeper.stores.files import read_checked, read_gzip, write_file, write_gzip
 from pgkeeper.stores.local import LocalStore
+from pgkeeper.stores.local_copy import LocalCopy
 from pgkeeper.stores.read_back import ReadBack
-from pgkeeper.stores.stored_backup import StoredBackup
 
 _TRIES = 3
 _PAUSE_SECONDS = 30
@@ -59,7 +59,7 @@ def back_up_database(
     wait: timedelta,
     adopt: bool,
     purpose: Literal["regular", "pre_restore"] = "regular",
-) -> tuple[StoredBackup | None, Manifest]:
+) -> tuple[LocalCopy | None, Manifest]:
     """Make one backup and return where it lies (None unless `keep`) and its manifest; the caller holds the database's `dump_lock`.
 
     When a table stays locked or changes underneath, the whole dump is given up and tried again, so that nobody queues behind us for long.
@@ -96,7 +96,7 @@ def _attempt(
     keep: bool,
     tolerated: frozenset[str],
     purpose: Literal["regular", "pre_restore"],
-) -> tuple[StoredBackup | None, Manifest]:
+) -> tuple[LocalCopy | None, Manifest]:
     identity, started = _new_id(store, cluster, database)
     previous = _previous(store, cluster, database)
     _require_space(settings.dir, previous)

@@ -7,11 +7,11 @@ from pgkeeper.model.manifest import DATABASE_FILE, Contents, Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.postgres.dump import Dumper
 from pgkeeper.postgres.understanding import DumpUnderstanding, order_free_digests, schema_differences, without_statements
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 
 def compare_database(
-    dumper: Dumper, backup: StoredBackup, manifest: Manifest, progress: Progress, *, with_schema: bool, unfilled: Sequence[bytes] = ()
+    dumper: Dumper, backup: Copy, manifest: Manifest, progress: Progress, *, with_schema: bool, unfilled: Sequence[bytes] = ()
 ) -> tuple[str, ...]:
     """Return what differs between the database that `dumper` dumps and the backup, a line each; nothing when they are equal.
 
@@ -42,7 +42,7 @@ def compare_database(
     return lines
 
 
-def _saved(backup: StoredBackup, manifest: Manifest) -> Iterator[bytes]:
+def _saved(backup: Copy, manifest: Manifest) -> Iterator[bytes]:
     return backup.read_gzip(manifest.file(DATABASE_FILE))
 
 

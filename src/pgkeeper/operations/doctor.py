@@ -11,6 +11,8 @@ from typing import Literal
 from pgkeeper.host.sandbox import require_sandbox
 from pgkeeper.model.errors import PgkeeperError, RefusedError
 from pgkeeper.model.sizes import format_size
+from pgkeeper.operations.examine_off_site import examine_off_site
+from pgkeeper.operations.findings import Finding, problem_found
 from pgkeeper.operations.listing import examine_backups
 from pgkeeper.operations.places import catalog, server
 from pgkeeper.operations.reports import Message
@@ -21,15 +23,6 @@ from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import DEFAULT_FILE, Settings
 
 _PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "psql")
-
-
-class Finding(Message):
-    """One thing that was looked at. `hint` says what to do where `level` is not `ok`."""
-
-    level: Literal["ok", "warning", "problem"]
-    subject: str
-    text: str
-    hint: str = ""
 
 
 class DoctorReport(Message):
@@ -44,30 +37,28 @@ class DoctorReport(Message):
 
 
 def doctor(settings: Settings) -> DoctorReport:
-    """Look at settings, places, programs, server, backups and catalog.
+    """Look at settings, places, programs, server, backups, catalog, and stores off site.
 
-    Changes nothing but for a file written and removed in each place, and a catalog begun where there is none, or a damaged one.
+    Changes nothing but for a file written and removed in each place, an object in each bucket, and a catalog begun where there is none, or
+    a damaged one.
     """
     findings = [*_settings(settings), *_places(settings), _sandbox(settings)]
     try:
         with server(settings).connect_maintenance() as session, told("looking at the cluster"):
             findings.extend(_cluster(session, settings))
     except PgkeeperError as error:
-        findings.append(_problem("server", error))
+        findings.append(problem_found("server", error))
     findings.extend(_backups(settings))
     findings.extend(_catalog(settings))
+    findings.extend(examine_off_site(settings))
     return DoctorReport(findings=tuple(findings))
-
-
-def _problem(subject: str, error: PgkeeperError) -> Finding:
-    return Finding(level="problem", subject=subject, text=f"{error.what}: {error.why}" if error.why else error.what, hint=error.hint)
 
 
 def _tried(subject: str, work: Callable[[], str]) -> Finding:
     try:
         return Finding(level="ok", subject=subject, text=work())
     except PgkeeperError as error:
-        return _problem(subject, error)
+        return problem_found(subject, error)
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -118,7 +109,7 @@ def _cluster(session: Session, settings: Settings) -> Iterator[Finding]:
         require_superuser(session)
         cluster = identify(session)
     except PgkeeperError as error:
-        yield _problem("server", error)
+        yield problem_found("server", error)
         return
     yield Finding(level="ok", subject="server", text=f"PostgreSQL {cluster.server_version}, cluster {cluster.label}")
     if cluster.standby and not settings.from_standby:
@@ -150,7 +141,7 @@ def _backups(settings: Settings) -> Iterator[Finding]:
     try:
         backups = examine_backups(settings)
     except PgkeeperError as error:
-        yield _problem("backups", error)
+        yield problem_found("backups", error)
         return
     if not backups:
         yield Finding(level="warning", subject="backups", text="there is none yet", hint="make one with `pgkeeper backup`")

@@ -1,23 +1,27 @@
-"""Say what backups there are: reads files only, so it works while the server is down."""
+"""Say what backups there are: works while the server is down, and asks nobody far away unless that is wanted."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from pgkeeper.model.copy import StoreName
 from pgkeeper.model.errors import IntegrityError, PgkeeperError
+from pgkeeper.model.ledger import CopyRecord, Ledger
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.proof import Level
 from pgkeeper.operations.manifest_facts import Facts, ManifestFacts, fresh_facts, known_facts, manifest_path
-from pgkeeper.operations.places import local_store, one_backup
+from pgkeeper.operations.off_site import known_off_site
+from pgkeeper.operations.places import copies_in, local_store, one_backup
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 
 class BackupSummary(Message):
-    """One backup in a list. `problem` says why its manifest can't be read (then what stands in it is missing here), or what a check found.
+    """One backup in a list; `stores` says where it has copies; `path` is where it lies on this host, or the first store's name.
 
-    `pin_problem` says why the pin of a pinned backup can't be believed.
+    `problem` says why its manifest can't be read (then what stands in it is missing here), or what a check found. `pin_problem` says why
+    the pin of a pinned backup can't be believed. Of one that is only off site is told what the ledger knows.
     """
 
     backup_id: str
@@ -25,6 +29,7 @@ class BackupSummary(Message):
     cluster: str
     created_at: datetime
     path: str
+    stores: tuple[StoreName, ...]
     seconds: float | None = None
     size_bytes: int | None = None
     database_bytes: int | None = None
@@ -43,34 +48,75 @@ class BackupSummary(Message):
 def list_backups(settings: Settings, databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
     """Return the backups of this host, newest first; with `databases` only theirs. Raises OperationFailed when the store can't be read.
 
-    The directories say which there are; what stands in a manifest may come from the catalog.
+    The directories say which there are, and the ledgers which copies are off site: nobody far away is asked. What stands in a manifest may
+    come from the catalog.
     """
     found = [backup for backup in local_store(settings).backups() if not databases or backup.database in databases]
-    return _summaries(found, known_facts(settings, found, everything=not databases))
+    here = _summaries(found, known_facts(settings, found, everything=not databases), ("local",))
+    return with_copies(here, known_off_site(settings), databases)
+
+
+def list_copies(settings: Settings, source: StoreName, host: str = "", databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
+    """Return the copies in one store, newest first, of this host or another one: for those off site the bucket is asked."""
+    store = copies_in(settings, source, host)
+    found = [backup for backup in store.backups() if not databases or backup.database in databases]
+    return _summaries(found, known_facts(settings, found, everything=False), (source,))
 
 
 def examine_backups(settings: Settings) -> tuple[BackupSummary, ...]:
     """Return what `list_backups` does, from the files alone: to find damage, not to be quick."""
     found = local_store(settings).backups()
-    return _summaries(found, fresh_facts(found)[0])
+    return _summaries(found, fresh_facts(found)[0], ("local",))
 
 
-def show_backup(settings: Settings, backup: str, database: str | None = None) -> tuple[StoredBackup, Manifest]:
-    """Return where one backup (an id or `latest`) lies, and its manifest.
+def show_backup(
+    settings: Settings, backup: str, database: str | None = None, source: StoreName = "local", host: str = ""
+) -> tuple[Copy, Manifest]:
+    """Return where one backup (an id or `latest`) lies in a store, and its manifest.
 
     Raises UsageError or BackupGoneError (exit status 2) when there is none, IntegrityError when it is damaged.
     """
-    found = one_backup(local_store(settings), backup, database)
+    found = one_backup(copies_in(settings, source, host), backup, database)
     return found, found.manifest()
 
 
-def _summaries(backups: Iterable[StoredBackup], facts: Facts) -> tuple[BackupSummary, ...]:
-    summaries = ((backup, _summary(backup, facts[manifest_path(backup)])) for backup in backups)
+def with_copies(
+    here: Iterable[BackupSummary], ledgers: Iterable[tuple[StoreName, Ledger]], databases: tuple[str, ...]
+) -> tuple[BackupSummary, ...]:
+    """Return backups with the stores off site that have copies of them, and those that are only there."""
+    merged = {(summary.cluster, summary.backup_id): summary for summary in here}
+    for store, ledger in ledgers:
+        for copy in ledger.copies:
+            if databases and copy.database not in databases:
+                continue
+            known = merged.get((copy.cluster, copy.backup_id)) or _only_off_site(copy, store)
+            merged[copy.cluster, copy.backup_id] = known.model_copy(update={"stores": (*known.stores, store)})
+    return tuple(sorted(merged.values(), key=lambda summary: (summary.created_at, summary.backup_id), reverse=True))
+
+
+def _only_off_site(copy: CopyRecord, store: StoreName) -> BackupSummary:
+    return BackupSummary(
+        backup_id=copy.backup_id,
+        database=copy.database,
+        cluster=copy.cluster,
+        created_at=copy.created_at,
+        path=store,
+        stores=(),
+        size_bytes=copy.size_bytes,
+        database_bytes=copy.database_bytes,
+        tables=copy.tables,
+        rows=copy.rows,
+        verified=copy.verified,
+    )
+
+
+def _summaries(backups: Iterable[Copy], facts: Facts, stores: tuple[StoreName, ...]) -> tuple[BackupSummary, ...]:
+    summaries = ((backup, _summary(backup, facts[manifest_path(backup)], stores)) for backup in backups)
     # One that is removed while we look was never meant to be seen damaged.
     return tuple(summary for backup, summary in summaries if not summary.problem or not backup.gone())
 
 
-def _pin(backup: StoredBackup) -> dict[str, Any]:
+def _pin(backup: Copy) -> dict[str, Any]:
     try:
         pin = backup.pin()
     except IntegrityError as error:
@@ -78,13 +124,14 @@ def _pin(backup: StoredBackup) -> dict[str, Any]:
     return {"pinned": True, "pin_reason": pin.reason} if pin else {}
 
 
-def _summary(backup: StoredBackup, facts: ManifestFacts | PgkeeperError) -> BackupSummary:
+def _summary(backup: Copy, facts: ManifestFacts | PgkeeperError, stores: tuple[StoreName, ...]) -> BackupSummary:
     summary = BackupSummary(
         backup_id=backup.backup_id,
         database=backup.database,
         cluster=backup.cluster,
         created_at=backup.created_at,
-        path=str(backup.path),
+        path=backup.where,
+        stores=stores,
         verified=backup.verified(),
         **_pin(backup),
     )

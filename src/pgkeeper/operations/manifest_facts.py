@@ -10,7 +10,7 @@ from pgkeeper.model.manifest import MANIFEST_FILE
 from pgkeeper.operations.places import catalog
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 if TYPE_CHECKING:
     from pgkeeper.catalog.index import Entry
@@ -33,12 +33,12 @@ Facts = dict[str, ManifestFacts | PgkeeperError]
 """By the path of the manifest; an error where it can't be read."""
 
 
-def manifest_path(backup: StoredBackup) -> str:
+def manifest_path(backup: Copy) -> str:
     """Return where a backup's manifest is."""
-    return str(backup.path / MANIFEST_FILE)
+    return f"{backup.where}/{MANIFEST_FILE}"
 
 
-def read_facts(backup: StoredBackup) -> ManifestFacts:
+def read_facts(backup: Copy) -> ManifestFacts:
     """Read a manifest. Raises IntegrityError when it is damaged, BackupGoneError when it is gone."""
     manifest = backup.manifest()
     return ManifestFacts(
@@ -53,29 +53,30 @@ def read_facts(backup: StoredBackup) -> ManifestFacts:
     )
 
 
-def known_facts(settings: Settings, backups: Iterable[StoredBackup], *, everything: bool) -> Facts:
+def known_facts(settings: Settings, backups: Iterable[Copy], *, everything: bool) -> Facts:
     """Return the facts of backups, reading only manifests that the catalog does not know as they are; it then knows them.
 
-    `everything` says that there are no other backups: what the catalog knows of others is forgotten.
+    `everything` says that there are no other backups on this host: what the catalog knows of others here is forgotten.
     """
     from pgkeeper.catalog.index import change_index, read_index
 
     known = catalog(settings)
     index: dict[str, Entry] = known.tried(lambda connection: read_index(connection, known.host), {})
     facts, new = _gather(backups, index)
-    gone = [path for path in index if path not in facts] if everything else []
+    # Whether a copy off site is gone, the directories of this host can't say.
+    gone = [path for path in index if path not in facts and path.startswith("/")] if everything else []
     if new or gone:
         known.tried(lambda connection: change_index(connection, known.host, new, gone), None, writing=True)
     return facts
 
 
-def fresh_facts(backups: Iterable[StoredBackup]) -> "tuple[Facts, dict[str, Entry]]":
+def fresh_facts(backups: Iterable[Copy]) -> "tuple[Facts, dict[str, Entry]]":
     """Return the facts of backups from the files alone, and the entries for the catalog's index."""
     return _gather(backups, {})
 
 
-def _gather(backups: Iterable[StoredBackup], index: "Mapping[str, Entry]") -> "tuple[Facts, dict[str, Entry]]":
-    from pgkeeper.catalog.index import Entry, version_of
+def _gather(backups: Iterable[Copy], index: "Mapping[str, Entry]") -> "tuple[Facts, dict[str, Entry]]":
+    from pgkeeper.catalog.index import Entry, Version
 
     facts: Facts = {}
     new: dict[str, Entry] = {}
@@ -83,7 +84,7 @@ def _gather(backups: Iterable[StoredBackup], index: "Mapping[str, Entry]") -> "t
         path = manifest_path(backup)
         try:
             # Before it is read: a manifest that changes meanwhile is then read again the next time.
-            version = version_of(path)
+            version = Version(*backup.version)
             entry = index.get(path)
             if entry is not None and entry.version == version and (said := _understood(entry)) is not None:
                 facts[path] = said

@@ -1,18 +1,24 @@
 """From settings to the things operations work on, and from what a person writes to one backup."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from pgkeeper.catalog.catalog import Catalog, shared_catalog
 from pgkeeper.host.identity import host_identity
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.seal import host_seal
+from pgkeeper.model.copy import StoreName
 from pgkeeper.model.errors import UsageError
+from pgkeeper.operations.off_site import bucket_settings, cloud_store
 from pgkeeper.postgres.facts import ClusterIdentity, identify
 from pgkeeper.postgres.server import Server, Session, require_superuser, told
 from pgkeeper.settings import Settings
+from pgkeeper.stores.copy import Copy
 from pgkeeper.stores.local import LocalStore
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.store import Store
 
 LATEST = "latest"
 STORE_WAIT = timedelta(seconds=30)
@@ -22,6 +28,23 @@ STORE_WAIT = timedelta(seconds=30)
 def local_store(settings: Settings) -> LocalStore:
     """Return the local store of this host."""
     return LocalStore(settings.dir, host_identity(settings.state_dir), host_seal(settings.state_dir))
+
+
+def copies_in(settings: Settings, source: StoreName, host: str = "") -> Store[Any]:
+    """Return the store that a person means, with the copies of this host, or off site with those of another one named `host`.
+
+    Raises ConfigurationError (exit status 3) where there is no such store, UsageError for another host's local one.
+    """
+    if source == "local":
+        if host:
+            raise UsageError("only copies off site can be another host's", "", "say --from cloud as well")
+        return local_store(settings)
+    return cloud_store(settings, bucket_settings(settings, source), host)
+
+
+def downloads(settings: Settings) -> Path:
+    """Return where copies from off site are fetched to, encrypted as they are."""
+    return settings.dir / ".downloads"
 
 
 def store_lock(settings: Settings, wait: timedelta = STORE_WAIT) -> AbstractContextManager[None]:
@@ -60,25 +83,25 @@ def cluster_reached(settings: Settings) -> ClusterIdentity:
         return identify(session)
 
 
-def newest_by_database(backups: tuple[StoredBackup, ...]) -> dict[tuple[str, str], StoredBackup]:
+def newest_by_database(backups: Sequence[Copy]) -> dict[tuple[str, str], Copy]:
     """Return the newest backup of each (cluster, database).
 
     One that claims to be from the future is not believed: it counts only where there is no other.
     """
-    newest: dict[tuple[str, str], StoredBackup] = {}
+    newest: dict[tuple[str, str], Copy] = {}
     now = datetime.now(UTC)
     for backup in sorted(backups, key=lambda backup: (backup.created_at <= now, backup.created_at, backup.backup_id), reverse=True):
         newest.setdefault((backup.cluster, backup.database), backup)
     return newest
 
 
-def one_backup(store: LocalStore, wanted: str, database: str | None, never_latest: frozenset[str] = frozenset()) -> StoredBackup:
+def one_backup(store: Store[Any], wanted: str, database: str | None, never_latest: frozenset[str] = frozenset()) -> Copy:
     """Return the backup a person means by an id or by `latest` (with a database where there are several).
 
     `latest` never means one of `never_latest`. Raises UsageError (exit status 2) naming the choices when that is not exactly one.
     """
     if wanted != LATEST:
-        found = store.find(wanted)
+        found: Copy = store.find(wanted)
         if database is not None and found.database != database:
             raise UsageError(f"backup {wanted} is one of database {found.database}, not of {database}")
         return found
@@ -88,7 +111,7 @@ def one_backup(store: LocalStore, wanted: str, database: str | None, never_lates
         return chosen[0]
     if not chosen:
         whose = f" of database {database}" if database is not None else ""
-        raise UsageError(f"there is no backup{whose} in {store.home}", "", "`pgkeeper list` shows what is there")
+        raise UsageError(f"there is no backup{whose} in {store.where}", "", "`pgkeeper list` shows what is there")
     if database is None:
         names = ", ".join(sorted({backup.database for backup in chosen}))
         raise UsageError("there are backups of several databases", names, "choose one with --database, or name a backup's id")

@@ -23,7 +23,7 @@ from pgkeeper.postgres.stored_settings import split_list
 from pgkeeper.postgres.tablespaces import make_in_place
 from pgkeeper.postgres.throwaway import ThrowawayCluster, require_space, reserve_bytes, throwaway_cluster
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 _PRELOAD = "shared_preload_libraries"
 # What a backup holds may sleep for ever; other proofs wait for this one.
@@ -40,7 +40,7 @@ class Evidence:
     warnings: tuple[str, ...]
 
 
-def prove(backup: StoredBackup, manifest: Manifest, settings: Settings, progress: Progress, stopped: Callable[[], bool]) -> Evidence:
+def prove(backup: Copy, manifest: Manifest, settings: Settings, progress: Progress, stopped: Callable[[], bool]) -> Evidence:
     """Restore `backup` in a sandbox and compare everything. `stopped` is asked all the time whether to give up.
 
     Raises IntegrityError when the backup is damaged or what came back differs, RefusedError (exit status 6) where no sandbox can be had,
@@ -66,7 +66,7 @@ def prove(backup: StoredBackup, manifest: Manifest, settings: Settings, progress
             return _restore(backup, manifest, cluster, progress, made)
 
 
-def _restore(backup: StoredBackup, manifest: Manifest, cluster: ThrowawayCluster, progress: Progress, made: float) -> Evidence:
+def _restore(backup: Copy, manifest: Manifest, cluster: ThrowawayCluster, progress: Progress, made: float) -> Evidence:
     with cluster.server.connect_maintenance() as session, told(f"the proof of {backup.backup_id}"):
         make_in_place(session, manifest.cluster.tablespaces)
         target = manifest.database.name
@@ -96,6 +96,6 @@ def _compare_facts(session: Session, server: Server, identity: ClusterIdentity, 
         raise IntegrityError("what was restored differs from the backup's manifest", "; ".join(lines))
 
 
-def _preload_libraries(backup: StoredBackup, manifest: Manifest) -> list[str]:
+def _preload_libraries(backup: Copy, manifest: Manifest) -> list[str]:
     value = saved_setting(backup.read_gzip(manifest.file(CONFIG_FILE)), _PRELOAD)
     return [name for name in split_list(value) if name]

@@ -15,7 +15,7 @@ from pgkeeper.model.replacement import Replacement, before_name, next_name
 from pgkeeper.operations.backup_database import back_up_database, dump_lock
 from pgkeeper.operations.change_over import ChangeOver, require_free
 from pgkeeper.operations.only_replacement import only_replacement
-from pgkeeper.operations.places import server
+from pgkeeper.operations.places import downloads, server
 from pgkeeper.operations.replace_request import ReplaceRequest, chosen_backup, done_before, require_confirmed, require_possible
 from pgkeeper.operations.replacements import ReplacementJournal
 from pgkeeper.operations.reports import Message
@@ -26,7 +26,7 @@ from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.new_database import database_oid
 from pgkeeper.postgres.server import Session
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 
 class ReplaceReport(Message):
@@ -83,7 +83,7 @@ class _Replacing:
         progress: Progress,
         session: Session,
         cluster: ClusterIdentity,
-        backup: StoredBackup,
+        backup: Copy,
         manifest: Manifest,
     ) -> None:
         self._request = request
@@ -106,9 +106,9 @@ class _Replacing:
             new_name=next_name(database, self._at), request_id=self._request.request_id,
         )  # fmt: skip
         try:
-            with self._backup.being_read():
+            with self._backup.being_read(), self._backup.at_hand(downloads(self._settings), self._progress) as at_hand:
                 saved = self._save_production(journal)
-                restored = self._restore_beside(journal)
+                restored = self._restore_beside(journal, at_hand)
         except BaseException:
             if known := journal.read():
                 settle_one(self._settings, known, self._progress)
@@ -131,10 +131,10 @@ class _Replacing:
         journal.note("saved", saved_backup=saved.backup_id)
         return saved.backup_id
 
-    def _restore_beside(self, journal: ReplacementJournal) -> Restored:
+    def _restore_beside(self, journal: ReplacementJournal, at_hand: Copy) -> Restored:
         name = next_name(self._backup.database, self._at)
         restored = DatabaseRestore(
-            self._session, self._cluster, self._backup, self._manifest, name, server(self._settings), self._progress,
+            self._session, self._cluster, at_hand, self._manifest, name, server(self._settings), self._progress,
             trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True,
         ).run()  # fmt: skip
         journal.note("restored", new_oid=database_oid(self._session, name))
@@ -160,7 +160,7 @@ class _Replacing:
         )
 
 
-def _as_before(known: Replacement, backup: StoredBackup, manifest: Manifest) -> ReplaceReport:
+def _as_before(known: Replacement, backup: Copy, manifest: Manifest) -> ReplaceReport:
     return ReplaceReport(
         replacement_id=known.replacement_id,
         backup_id=known.backup_id or backup.backup_id,

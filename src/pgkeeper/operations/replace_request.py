@@ -3,30 +3,33 @@
 import shutil
 from datetime import UTC, datetime, timedelta
 
+from pgkeeper.model.copy import StoreName
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import OperationFailed, RefusedError, UsageError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.replacement import CONFIRMATION, Replacement
 from pgkeeper.model.sizes import format_size
-from pgkeeper.operations.places import LATEST, local_store, one_backup
+from pgkeeper.operations.places import LATEST, copies_in, one_backup
 from pgkeeper.operations.replacements import replacements, replacements_on
 from pgkeeper.operations.reports import Message
 from pgkeeper.postgres.facts import ClusterIdentity, database_size
 from pgkeeper.postgres.roles import GlobalsMode
 from pgkeeper.postgres.server import Session
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 
 class ReplaceRequest(Message):
     """Which backup takes production's place. `confirmation` must be the word RESTORE.
 
     `latest` is never what was saved of a database just before it was replaced: asked for twice, that would bring back what was replaced.
-    `trust_database`, `globals_mode`, `wait` and `request_id` are as for a restore beside.
+    `source`, `host`, `trust_database`, `globals_mode`, `wait` and `request_id` are as for a restore beside.
     """
 
     backup: str = LATEST
     database: str | None = None
+    source: StoreName = "local"
+    host: str = ""
     confirmation: str = ""
     request_id: str | None = None
     trust_database: bool = False
@@ -34,13 +37,13 @@ class ReplaceRequest(Message):
     wait: timedelta = timedelta()
 
 
-def chosen_backup(request: ReplaceRequest, settings: Settings) -> StoredBackup:
+def chosen_backup(request: ReplaceRequest, settings: Settings) -> Copy:
     """Return the backup that is meant. Raises UsageError (exit status 2) when that is not exactly one."""
     saved = frozenset(known.saved_backup for known in replacements(settings) if known.saved_backup is not None)
-    return one_backup(local_store(settings), request.backup, request.database, never_latest=saved)
+    return one_backup(copies_in(settings, request.source, request.host), request.backup, request.database, never_latest=saved)
 
 
-def done_before(request: ReplaceRequest, backup: StoredBackup, cluster: ClusterIdentity, settings: Settings) -> Replacement | None:
+def done_before(request: ReplaceRequest, backup: Copy, cluster: ClusterIdentity, settings: Settings) -> Replacement | None:
     """Return the replacement of the same request id. Raises RefusedError when that was another one."""
     if request.request_id is None:
         return None
@@ -57,7 +60,7 @@ def done_before(request: ReplaceRequest, backup: StoredBackup, cluster: ClusterI
     return None
 
 
-def require_confirmed(session: Session, request: ReplaceRequest, backup: StoredBackup, manifest: Manifest) -> None:
+def require_confirmed(session: Session, request: ReplaceRequest, backup: Copy, manifest: Manifest) -> None:
     """Raise RefusedError without the word, telling what would be put aside."""
     if request.confirmation == CONFIRMATION:
         return

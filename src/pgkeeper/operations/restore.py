@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
+from pgkeeper.model.copy import StoreName
 from pgkeeper.model.errors import OperationFailed, RefusedError
 from pgkeeper.model.names import POSTGRES_NAME_BYTES, fit_name
 from pgkeeper.model.progress import Progress
 from pgkeeper.operations.only_restore import only_restore
-from pgkeeper.operations.places import LATEST, local_store, one_backup, server
+from pgkeeper.operations.places import LATEST, copies_in, downloads, one_backup, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.restore_database import DatabaseRestore
 from pgkeeper.operations.resume import resume_first
@@ -21,11 +22,13 @@ from pgkeeper.postgres.new_database import PARTIAL_PREFIX, database_exists, data
 from pgkeeper.postgres.roles import GlobalsMode, plan_roles
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 
 class RestoreRequest(Message):
     """Which backup, of which database (needed for `latest` where there are several), into which new database.
+
+    `source` is the store it comes from, `host` another host whose copy off site is meant.
 
     `globals_mode`: bring back roles that are missing, all (existing ones become as in the backup), or none.
     `trust_database` loads data as a superuser, and so lets the database's own code run as one. A `request_id` makes the
@@ -34,6 +37,8 @@ class RestoreRequest(Message):
 
     backup: str = LATEST
     database: str | None = None
+    source: StoreName = "local"
+    host: str = ""
     to: str | None = None
     request_id: str | None = None
     trust_database: bool = False
@@ -90,7 +95,7 @@ def plan_restore(request: RestoreRequest, settings: Settings) -> RestorePlan:
         done = _done_before(session, cluster, request, settings)
         if done is not None:
             return _plan(done.backup_id, done.database, done.target, done.created_at, 0, f"done before, at {done.restored_at:%F %T} UTC")
-        backup = one_backup(local_store(settings), request.backup, request.database)
+        backup = one_backup(copies_in(settings, request.source, request.host), request.backup, request.database)
         manifest = backup.manifest()
         target = _target(request, backup)
         _require_room(session, cluster, target)
@@ -117,17 +122,17 @@ def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> 
         done = _done_before(session, cluster, request, settings)
         if done is not None:
             return done.model_copy(update={"changed": False})
-        backup = one_backup(local_store(settings), request.backup, request.database)
+        backup = one_backup(copies_in(settings, request.source, request.host), request.backup, request.database)
         manifest = backup.manifest()
         target = _target(request, backup)
         _require_room(session, cluster, target)
         log.info("restore begun", backup_id=backup.backup_id, target=target)
         try:
-            with backup.being_read():
+            with backup.being_read(), backup.at_hand(downloads(settings), progress) as at_hand:
                 result = DatabaseRestore(
                     session,
                     cluster,
-                    backup,
+                    at_hand,
                     manifest,
                     target,
                     server(settings),
@@ -162,7 +167,7 @@ def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> 
         return report
 
 
-def _target(request: RestoreRequest, backup: StoredBackup) -> str:
+def _target(request: RestoreRequest, backup: Copy) -> str:
     if request.to is None:
         return fit_name(backup.database, f"_restored_{backup.created_at:%Y%m%d_%H%M%S}")
     if not 0 < len(request.to.encode()) <= POSTGRES_NAME_BYTES or "\0" in request.to:

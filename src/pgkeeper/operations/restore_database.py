@@ -12,7 +12,6 @@ from pgkeeper.model.errors import IntegrityError, PgkeeperError, RefusedError
 from pgkeeper.model.manifest import DATABASE_FILE, SCHEMA_FILE, Manifest
 from pgkeeper.model.names import fit_name
 from pgkeeper.model.progress import Progress
-from pgkeeper.operations.check_files import check_files
 from pgkeeper.operations.compare_database import compare_database
 from pgkeeper.operations.restore_preparation import clear_leftovers, require_fit
 from pgkeeper.postgres.analyze import analyze
@@ -32,7 +31,7 @@ from pgkeeper.postgres.roles import GlobalsMode, apply_roles, require_roles
 from pgkeeper.postgres.server import Server, Session, cut, told
 from pgkeeper.postgres.stored_settings import search_path
 from pgkeeper.postgres.tablespaces import tablespaces
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 # Each reads the whole dump for itself.
 _MOST_LOADERS = 2
@@ -63,7 +62,7 @@ class DatabaseRestore:
 
     admin: Session
     cluster: ClusterIdentity
-    backup: StoredBackup
+    backup: Copy
     manifest: Manifest
     target: str
     server: Server
@@ -82,9 +81,7 @@ class DatabaseRestore:
         missing = self._missing_tablespaces()
         if missing:
             self.result.warnings.append(f"tablespaces that do not exist here are replaced by the default one: {', '.join(missing)}")
-        self._archive = SchemaArchive(
-            self.backup.path / SCHEMA_FILE, self.server, self._partial, self.cluster.major, self.manifest.cluster.major, not missing
-        )
+        self._with_tablespaces = not missing
 
     def run(self) -> Restored:
         """Prepare, then build. Raises PgkeeperError, saying whether something was kept."""
@@ -98,7 +95,7 @@ class DatabaseRestore:
             names = ", ".join(f"{table.schema_name}.{table.name}" for table in self.manifest.omitted)
             self.result.warnings.append(f"not in the backup, and so not restored: rows of {names}")
         with self.phase("check backup"):
-            check_files(self.backup, self.manifest, self.progress)
+            self.backup.check(self.progress)
         with self.phase("create roles"):
             self.result.created_roles = apply_roles(self.admin, self.manifest.cluster, self.globals_mode, self.result.warnings)
         self.build()
@@ -115,8 +112,12 @@ class DatabaseRestore:
     def build(self) -> None:
         """Create, fill, compare and open the database. Raises PgkeeperError, saying whether something was kept."""
         try:
-            with told("the restore"):
-                self._steps()
+            with told("the restore"), self.backup.as_file(self.manifest.file(SCHEMA_FILE)) as schema:
+                archive = SchemaArchive(
+                    schema.path, self.server, self._partial, self.cluster.major, self.manifest.cluster.major, self._with_tablespaces,
+                    schema.descriptors,
+                )  # fmt: skip
+                self._steps(archive)
         except PgkeeperError as error:
             if self.throwaway:
                 raise
@@ -127,17 +128,17 @@ class DatabaseRestore:
                 self._clear()
             raise
 
-    def _steps(self) -> None:
+    def _steps(self, archive: SchemaArchive) -> None:
         with self.phase("create database"):
             create_database(self.admin, self._partial, self.manifest.database)
             self._match_template()
         with self.phase("schema"):
-            self._archive.pre_data()
+            archive.pre_data()
             if not self.trust_database:
-                self._require_harmless_constraints()
+                self._require_harmless_constraints(archive)
         refreshes = self._load()
         self._data_whole = True
-        self._finish_schema(refreshes)
+        self._finish_schema(archive, refreshes)
         with self.phase("compare and analyze"):
             self._compare_and_analyze()
         with self.phase("open"):
@@ -149,9 +150,9 @@ class DatabaseRestore:
             with self._connect() as session:
                 session.execute("DROP SCHEMA public")
 
-    def _require_harmless_constraints(self) -> None:
+    def _require_harmless_constraints(self, archive: SchemaArchive) -> None:
         with self._connect() as session:
-            found = self._archive.constraints_that_run_code(session)
+            found = archive.constraints_that_run_code(session)
         if not found:
             return
         what, why = "constraints of this database would run its owners' code as a superuser", "; ".join(found)
@@ -185,11 +186,11 @@ class DatabaseRestore:
             if warning := drop_role(self.admin, role):
                 self.result.warnings.append(warning)
 
-    def _finish_schema(self, refreshes: list[bytes]) -> None:
+    def _finish_schema(self, archive: SchemaArchive, refreshes: list[bytes]) -> None:
         with self.phase("indexes and constraints"):
-            self._archive.post_data()
+            archive.post_data()
         with self.phase("privileges"):
-            self._archive.privileges()
+            archive.privileges()
         with self.phase("materialized views"), self._connect() as session:
             session.execute("SET search_path = ''")
             for statement in refreshes:
@@ -198,7 +199,7 @@ class DatabaseRestore:
             if "plpgsql" not in {extension.name for extension in self.manifest.database.extensions}:
                 session.execute("DROP EXTENSION plpgsql")
         with self.phase("event triggers"):
-            self._archive.event_triggers()
+            archive.event_triggers()
 
     def _refresh(self, session: Session, statement: bytes) -> None:
         """Fill a materialized view. One that can't be filled now costs no restore: it shows only what was restored anyway."""

@@ -91,7 +91,7 @@ def stats(settings: Settings) -> StatsReport:
     return StatsReport(
         cluster=cluster.label,
         databases=tuple(measured),
-        backups_bytes=sum(backup.size_bytes or 0 for backup in backups),
+        backups_bytes=sum(backup.size_bytes or 0 for backup in backups if "local" in backup.stores),
         disk_total_bytes=usage.total,
         disk_free_bytes=usage.free,
         disk_used_percent=round(100 * (usage.total - usage.free) / usage.total, 1),

@@ -1,26 +1,30 @@
 """One screen about what can be had back, and what needs the owner. Reads only, and answers while the server is down."""
 
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 from pgkeeper.model.errors import IntegrityError, PgkeeperError
 from pgkeeper.model.retention import Held, decide
-from pgkeeper.model.status import BackupFacts, DatabaseFacts, HostFacts, headline, judge
+from pgkeeper.model.status import BackupFacts, DatabaseFacts, HostFacts, OffSiteFacts, headline, judge
+from pgkeeper.operations.off_site import known_off_site
 from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settling import look_at_clock
+from pgkeeper.operations.waiting import waiting_for
 from pgkeeper.postgres.facts import identify, list_databases
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
+from pgkeeper.stores.local_copy import LocalCopy
 
 
 class DatabaseStatus(Message):
     """What can be had back of one database: the state of `recoverable_to`, from backup `backup_id`; None where there is no good one.
 
-    `proven_at` is the newest proof by a restore over all its backups, and `recovery_seconds` what a restore took then. `wanted` is False
-    for a database that is gone, or not backed up any more.
+    `proven_at` is the newest proof by a restore over all its backups, and `recovery_seconds` what a restore took then. `off_site_to` is
+    when the newest backup that has a copy off site was begun. `wanted` is False for a database that is gone, or not backed up any more.
     """
 
     cluster: str
@@ -32,6 +36,7 @@ class DatabaseStatus(Message):
     age_seconds: float | None
     proven_at: datetime | None
     recovery_seconds: float | None
+    off_site_to: datetime | None
 
 
 class StatusFinding(Message):
@@ -67,6 +72,7 @@ def status(settings: Settings) -> StatusReport:
     """Look at backups, proofs, server and disk. What can't be looked at is a finding, not an error."""
     now = datetime.now(UTC)
     facts = _facts(settings, now)
+    newest_copies = _newest_copies(settings)
     judgement = judge(facts, now)
     findings = tuple(
         StatusFinding(level=finding.level, database=finding.database, text=finding.text, hint=finding.hint)
@@ -86,6 +92,7 @@ def status(settings: Settings) -> StatusReport:
                 age_seconds=round((now - found.recoverable_to).total_seconds(), 1) if found.recoverable_to else None,
                 proven_at=found.proven_at,
                 recovery_seconds=found.recovery_seconds,
+                off_site_to=newest_copies.get((found.cluster, found.database)),
             )
             for found in judgement.databases
         ),
@@ -96,7 +103,7 @@ def status(settings: Settings) -> StatusReport:
 
 def _facts(settings: Settings, now: datetime) -> HostFacts:
     store_problem = ""
-    backups: tuple[StoredBackup, ...] = ()
+    backups: tuple[LocalCopy, ...] = ()
     try:
         backups = local_store(settings).backups()
     except PgkeeperError as error:
@@ -107,7 +114,7 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
         cluster, names, standby = _wanted(settings)
     except PgkeeperError as error:
         server_problem = str(error)
-    groups: dict[tuple[str, str], list[StoredBackup]] = {(cluster, name): [] for name in names}
+    groups: dict[tuple[str, str], list[LocalCopy]] = {(cluster, name): [] for name in names}
     for backup in backups:
         groups.setdefault((backup.cluster, backup.database), []).append(backup)
     known_by_backups = bool(server_problem) or standby
@@ -123,7 +130,26 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
         store_problem=store_problem,
         standby=standby,
         held_back=look_at_clock(settings, now).held_back(now),
+        off_site=_off_site(backups, settings, now),
     )
+
+
+def _off_site(backups: Sequence[LocalCopy], settings: Settings, now: datetime) -> tuple[OffSiteFacts, ...]:
+    found = []
+    for store, ledger in known_off_site(settings):
+        waiting = waiting_for(ledger, backups, now, settings.retention_days)
+        since = waiting[0].created_at if waiting else None
+        found.append(OffSiteFacts(store, len(waiting), since, ledger.failing_since, ledger.problem))
+    return tuple(found)
+
+
+def _newest_copies(settings: Settings) -> dict[tuple[str, str], datetime]:
+    newest: dict[tuple[str, str], datetime] = {}
+    for _, ledger in known_off_site(settings):
+        for copy in ledger.copies:
+            place = (copy.cluster, copy.database)
+            newest[place] = max(copy.created_at, newest.get(place, copy.created_at))
+    return newest
 
 
 def _wanted(settings: Settings) -> tuple[str, tuple[str, ...], bool]:
@@ -135,9 +161,7 @@ def _wanted(settings: Settings) -> tuple[str, tuple[str, ...], bool]:
         return cluster.label, () if left_to_primary else settings.databases or list_databases(session), left_to_primary
 
 
-def _database(
-    cluster: str, database: str, backups: list[StoredBackup], settings: Settings, now: datetime, *, wanted: bool
-) -> DatabaseFacts:
+def _database(cluster: str, database: str, backups: Sequence[Copy], settings: Settings, now: datetime, *, wanted: bool) -> DatabaseFacts:
     facts: list[BackupFacts] = []
     held: list[Held] = []
     for backup in backups:
@@ -157,7 +181,7 @@ def _expirable(held: list[Held], settings: Settings, now: datetime) -> int:
     return sum(1 for decision in verdict.decisions if decision.reason == verdict.refused or not decision.keep)
 
 
-def _backup(backup: StoredBackup) -> BackupFacts:
+def _backup(backup: Copy) -> BackupFacts:
     pin_problem = ""
     try:
         backup.pin()

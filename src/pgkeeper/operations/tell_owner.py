@@ -1,12 +1,12 @@
 """Tell the owner what went wrong. Telling is a courtesy to the owner: its own failure never becomes the backup's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.manifest import Manifest
-from pgkeeper.notify.messages import Message, backup_failed, check_failed, database_replaced
+from pgkeeper.notify.messages import Message, backup_failed, check_failed, database_replaced, sync_failed
 from pgkeeper.notify.send import send
 from pgkeeper.operations.places import local_store
 from pgkeeper.settings import Settings
@@ -23,6 +23,11 @@ def tell_backup_failed(failures: Mapping[str, ErrorInfo], tried: int, settings: 
 def tell_check_failed(failures: Mapping[str, ErrorInfo], settings: Settings) -> tuple[str, ...]:
     """Tell which backups, by their ids, failed a check. Returns warnings about addresses that could not be reached."""
     return _tell(settings, lambda now: check_failed(settings.project_name, settings.console_url, failures, now))
+
+
+def tell_sync_failed(store: str, problems: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """Tell what went wrong with copies in `store`. Returns warnings about addresses that could not be reached."""
+    return _tell(settings, lambda now: sync_failed(settings.project_name, settings.console_url, store, problems, now))
 
 
 def tell_replaced(database: str, backup_id: str, kept_as: str, downtime: float, rows: int, settings: Settings) -> tuple[str, ...]:

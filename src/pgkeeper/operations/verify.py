@@ -15,20 +15,21 @@ from pgkeeper import __version__
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.comparison import differences
-from pgkeeper.model.errors import BackupGoneError, ErrorInfo, IntegrityError, UsageError
+from pgkeeper.model.copy import StoreName
+from pgkeeper.model.errors import BackupGoneError, ErrorInfo, IntegrityError, RefusedError, UsageError
 from pgkeeper.model.manifest import DATABASE_FILE, Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.proof import Level, Proof, at_least
-from pgkeeper.operations.check_files import check_files
 from pgkeeper.operations.failures import as_error_info
-from pgkeeper.operations.places import LATEST, local_store, newest_by_database
+from pgkeeper.operations.off_site import note_verified
+from pgkeeper.operations.places import LATEST, copies_in, downloads, newest_by_database
 from pgkeeper.operations.prove import Evidence, prove
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_check_failed
 from pgkeeper.operations.together import Together
 from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.settings import Settings
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.copy import Copy
 
 _CORES = len(os.sched_getaffinity(0))
 
@@ -36,11 +37,15 @@ _CORES = len(os.sched_getaffinity(0))
 class VerifyRequest(Message):
     """Which backups to check: one by its id, or with `latest` the newest of each of `databases` (none: of every database).
 
+    `source` is the store whose copies are checked, `host` another host whose copies off site are meant.
+
     `if_older_than`: with `latest` only databases of which no backup passed a check of this level (or a deeper one) since then; with an
     id only when that backup did not. `wait`: how long proofs (level `restore`) wait for others on this host.
     """
 
     backup: str = LATEST
+    source: StoreName = "local"
+    host: str = ""
     databases: tuple[str, ...] = ()
     level: Level = "contents"
     if_older_than: timedelta | None = None
@@ -104,14 +109,14 @@ def verify(request: VerifyRequest, settings: Settings, progress: Progress) -> Ve
     return report.model_copy(update={"warnings": tell_check_failed(failures, settings)}) if failures else report
 
 
-def due(request: VerifyRequest, settings: Settings) -> tuple[StoredBackup, ...]:
+def due(request: VerifyRequest, settings: Settings) -> tuple[Copy, ...]:
     """Return the backups that `verify` would check now. Changes nothing. Raises UsageError when there is nothing to check."""
     return _chosen(request, settings)[1]
 
 
-def _chosen(request: VerifyRequest, settings: Settings) -> tuple[tuple[StoredBackup, ...], tuple[StoredBackup, ...]]:
+def _chosen(request: VerifyRequest, settings: Settings) -> tuple[tuple[Copy, ...], tuple[Copy, ...]]:
     """Return the backups that the request names, and those of them whose time has come."""
-    store = local_store(settings)
+    store = copies_in(settings, request.source, request.host)
     if request.backup != LATEST:
         found = store.find(request.backup)
         return (found,), () if _checked_since([found], request) else (found,)
@@ -121,7 +126,7 @@ def _chosen(request: VerifyRequest, settings: Settings) -> tuple[tuple[StoredBac
     missing = [name for name in request.databases if name not in known]
     if missing or not newest:
         whose = f" of {', '.join(missing)}" if missing else ""
-        raise UsageError(f"there is no backup{whose} in {store.home}", "", "make one with `pgkeeper backup`")
+        raise UsageError(f"there is no backup{whose} in {store.where}", "", "make one with `pgkeeper backup`")
     chosen = {place: backup for place, backup in newest.items() if not request.databases or backup.database in request.databases}
     due = []
     for place, backup in chosen.items():
@@ -131,7 +136,7 @@ def _chosen(request: VerifyRequest, settings: Settings) -> tuple[tuple[StoredBac
     return tuple(chosen.values()), tuple(due)
 
 
-def _checked_since(backups: Iterable[StoredBackup], request: VerifyRequest) -> bool:
+def _checked_since(backups: Iterable[Copy], request: VerifyRequest) -> bool:
     if request.if_older_than is None:
         return False
     now = datetime.now(UTC)
@@ -139,7 +144,7 @@ def _checked_since(backups: Iterable[StoredBackup], request: VerifyRequest) -> b
     return any(since <= at <= now for backup in backups for level, at in backup.verified().items() if level in deep_enough)
 
 
-def _check(backups: Sequence[StoredBackup], request: VerifyRequest, settings: Settings, progress: Progress) -> list[VerifyOutcome]:
+def _check(backups: Sequence[Copy], request: VerifyRequest, settings: Settings, progress: Progress) -> list[VerifyOutcome]:
     stop = threading.Event()
     if request.level == "restore" and len(backups) > 1 and _CORES > 1:
         return _side_by_side(backups, request, settings, progress, stop)
@@ -147,7 +152,7 @@ def _check(backups: Sequence[StoredBackup], request: VerifyRequest, settings: Se
 
 
 def _side_by_side(
-    backups: Sequence[StoredBackup], request: VerifyRequest, settings: Settings, progress: Progress, stop: threading.Event
+    backups: Sequence[Copy], request: VerifyRequest, settings: Settings, progress: Progress, stop: threading.Event
 ) -> list[VerifyOutcome]:
     """Check several backups at once, as many as there are cores. Whatever ends us ends them, too."""
     together = Together(progress, len(backups))
@@ -161,11 +166,11 @@ def _side_by_side(
             raise
 
 
-def _skipped(backup: StoredBackup, request: VerifyRequest) -> VerifyOutcome:
+def _skipped(backup: Copy, request: VerifyRequest) -> VerifyOutcome:
     return VerifyOutcome(database=backup.database, backup_id=backup.backup_id, level=request.level, status="skipped")
 
 
-def _one(backup: StoredBackup, request: VerifyRequest, settings: Settings, progress: Progress, stop: threading.Event) -> VerifyOutcome:
+def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Progress, stop: threading.Event) -> VerifyOutcome:
     began, started = time.monotonic(), datetime.now(UTC)
     outcome = VerifyOutcome(database=backup.database, backup_id=backup.backup_id, level=request.level, status="done")
     progress.phase(f"verify {backup.backup_id}")
@@ -173,13 +178,14 @@ def _one(backup: StoredBackup, request: VerifyRequest, settings: Settings, progr
     evidence: Evidence | None = None
     try:
         with backup.being_read():
-            manifest = backup.manifest()
             if request.level == "checksum":
-                check_files(backup, manifest, progress)
-            elif request.level == "contents":
-                problems = _content_problems(backup, manifest, progress)
-            else:
-                evidence = prove(backup, manifest, settings, progress, stop.is_set)
+                backup.check(progress)
+            manifest = _manifest(backup, request.level)
+            if request.level == "contents":
+                problems = _content_problems(backup, backup.manifest(), progress)
+            elif request.level == "restore":
+                with backup.at_hand(downloads(settings), progress) as at_hand:
+                    evidence = prove(at_hand, at_hand.manifest(), settings, progress, stop.is_set)
             if problems:
                 raise IntegrityError(f"backup {backup.backup_id} is not what its manifest says", "; ".join(problems), "use another backup")
             backup.keep_proof(
@@ -191,8 +197,8 @@ def _one(backup: StoredBackup, request: VerifyRequest, settings: Settings, progr
                     started_at=started,
                     finished_at=datetime.now(UTC),
                     seconds=round(time.monotonic() - began, 3),
-                    tables=len(manifest.contents.tables),
-                    rows=manifest.contents.rows,
+                    tables=len(manifest.contents.tables) if manifest else None,
+                    rows=manifest.contents.rows if manifest else None,
                     **(vars(evidence) if evidence else {}),
                 )
             )
@@ -203,24 +209,36 @@ def _one(backup: StoredBackup, request: VerifyRequest, settings: Settings, progr
         log.error("verify failed", backup_id=backup.backup_id, level=request.level, error=str(info))
         return outcome.model_copy(update={"status": "failed", "problems": problems, "error": info, "seconds": time.monotonic() - began})
     log.info("verify done", backup_id=backup.backup_id, level=request.level)
+    if request.source != "local" and not request.host:
+        note_verified(settings, request.source, backup, request.level, datetime.now(UTC))
     return outcome.model_copy(
         update={
             "seconds": time.monotonic() - began,
-            "size_bytes": manifest.size_bytes,
-            "tables": len(manifest.contents.tables),
-            "rows": manifest.contents.rows,
+            "size_bytes": manifest.size_bytes if manifest else None,
+            "tables": len(manifest.contents.tables) if manifest else None,
+            "rows": manifest.contents.rows if manifest else None,
             **(vars(evidence) if evidence else {}),
         }
     )
 
 
-def _remember_damage(backup: StoredBackup, level: Level, error: IntegrityError) -> None:
+def _manifest(backup: Copy, level: Level) -> Manifest | None:
+    """Read the manifest; None for a checksum of a copy that this host can't decrypt."""
+    try:
+        return backup.manifest()
+    except RefusedError:
+        if level != "checksum":
+            raise
+        return None
+
+
+def _remember_damage(backup: Copy, level: Level, error: IntegrityError) -> None:
     """From now on the backup counts for nothing. Where that can't be written down, the log and the report still say it."""
     with suppress(OSError, IntegrityError):
         backup.keep_damage(level, str(error), datetime.now(UTC))
 
 
-def _content_problems(backup: StoredBackup, manifest: Manifest, progress: Progress) -> tuple[str, ...]:
+def _content_problems(backup: Copy, manifest: Manifest, progress: Progress) -> tuple[str, ...]:
     """Decompress and read everything to its end; return what differs from the manifest."""
     understanding = DumpUnderstanding()
     for entry in manifest.files:

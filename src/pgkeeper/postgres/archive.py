@@ -5,7 +5,7 @@ come last: they would run at each of our own commands.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ _EVENT_TRIGGERS = ("EVENT TRIGGER ", "COMMENT - EVENT TRIGGER ", "SECURITY LABEL
 class SchemaArchive:
     """`schema.dump` of one backup, to be restored into `database`.
 
-    `server_major` is the target's version, `archive_major` the one of the server it was dumped from.
+    `server_major` is the target's version, `archive_major` the one of the server it was dumped from. `descriptors` are open files of ours
+    that pg_restore needs to read `path`.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class SchemaArchive:
     server_major: int
     archive_major: int
     with_tablespaces: bool
+    descriptors: Sequence[int] = ()
 
     def pre_data(self) -> None:
         """Create types, functions, tables and all else that data needs, owners included."""
@@ -79,7 +81,7 @@ class SchemaArchive:
 
     def _lines(self, section: str | None, *, privileges: bool) -> list[str]:
         arguments = ["--list", *([f"--section={section}"] if section else []), str(self.path)]
-        listing = run([self._program(), *arguments], self.server.environment(self.server_major), timeout=600)
+        listing = run([self._program(), *arguments], self.server.environment(self.server_major), timeout=600, descriptors=self.descriptors)
         # Names may hold all that Python takes for a line's end; pg_restore itself ends lines with \n alone.
         entries = [line for line in listing.split("\n") if line and not line.startswith(";")]
         return [line for line in entries if _is(line, _PRIVILEGES) == privileges]
@@ -88,7 +90,7 @@ class SchemaArchive:
         """Return the SQL of the listed entries, without comments."""
         with _chosen(lines) as chosen:
             arguments: list[str | Path] = [self._program(), f"--use-list=/dev/fd/{chosen}", "--file=-", self.path]
-            text = run(arguments, self.server.environment(self.server_major), timeout=600, descriptors=[chosen])
+            text = run(arguments, self.server.environment(self.server_major), timeout=600, descriptors=[chosen, *self.descriptors])
         return "\n".join(line for line in text.split("\n") if not line.startswith("--"))
 
     def _restore(self, lines: list[str], jobs: int) -> None:
@@ -108,7 +110,7 @@ class SchemaArchive:
                 self.path,
             ]
             try:
-                run(arguments, self._environment(), descriptors=[chosen])
+                run(arguments, self._environment(), descriptors=[chosen, *self.descriptors])
             except OperationFailed as error:
                 complaint, _, statement = error.why.partition("Command was: ")
                 raise OperationFailed(error.what, f"{complaint}in {statement_words(statement)}" if statement else complaint) from None

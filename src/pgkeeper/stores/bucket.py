@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from pgkeeper.model.errors import OperationFailed, RefusedError
+from pgkeeper.model.errors import IntegrityError, OperationFailed, RefusedError
 
 
 class BucketUnreachableError(OperationFailed):
@@ -14,6 +14,14 @@ class BucketUnreachableError(OperationFailed):
 
 class BucketRefusedError(OperationFailed):
     """The provider understood and said no (exit status 1): credentials, rights, clock, no such bucket. Trying again is in vain."""
+
+
+class ObjectGoneError(IntegrityError):
+    """There is no such object (exit status 4, unless whoever asked knows better)."""
+
+
+class UploadGoneError(BucketRefusedError):
+    """The provider does not know an upload in parts (any more), and there is no object that came of it (exit status 1): begin again."""
 
 
 class ObjectLockedError(RefusedError):
@@ -41,11 +49,25 @@ class UnfinishedUpload:
 
 @dataclass(frozen=True)
 class SentPart:
-    """One part of a multipart upload that the provider has: its number (from 1), size, and the ETag it answered with."""
+    """One part of a multipart upload that the provider has: its number (from 1), size in bytes, and its ETag without quotes."""
 
     number: int
     size: int
     etag: str
+
+
+class Sending(Protocol):
+    """Watches a body being sent, and holds it back: may sleep, and whatever it raises ends the sending and comes out of it."""
+
+    def __call__(self, position: int, count: int) -> None:
+        """Be told that `count` bytes from `position` on are about to go onto the line.
+
+        Positions begin again when a body is sent again. While the provider is given time to recover, `count` is 0, many times.
+        """
+
+
+def unwatched(position: int, count: int) -> None:
+    """Let a body go as fast as it can."""
 
 
 class Bucket(Protocol):
@@ -69,23 +91,30 @@ class Bucket(Protocol):
         """Yield an object's bytes from `start` up to but without `end`, in pieces of at most 1 MiB.
 
         A connection that breaks is made again, and goes on at the byte where it broke, of the same version of the object. Raises
-        IntegrityError when the object is not there, is replaced meanwhile, or holds fewer bytes than it should.
+        ObjectGoneError when it is not there, and IntegrityError when it is replaced meanwhile, or holds fewer bytes than it should.
         """
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: bytes, sending: Sending = unwatched) -> None:
         """Write an object as a whole; it takes the place of an older one, or nothing has happened. The provider checks what arrives."""
 
     def begin_upload(self, key: str) -> str:
         """Begin an upload in parts and return its id."""
 
-    def send_part(self, key: str, upload_id: str, number: int, content: bytes) -> SentPart:
-        """Send one part (all but the last at least 5 MiB). The provider checks what arrives. Sent again, the last one counts."""
+    def send_part(self, key: str, upload_id: str, number: int, content: bytes, sending: Sending = unwatched) -> SentPart:
+        """Send one part (all but the last at least 5 MiB). The provider checks what arrives. Sent again, the last one counts.
+
+        Raises UploadGoneError when the provider does not know the upload.
+        """
 
     def sent_parts(self, key: str, upload_id: str) -> tuple[SentPart, ...] | None:
         """Return the parts the provider has of an upload, None when it does not know that upload."""
 
     def complete_upload(self, key: str, upload_id: str, parts: Iterable[SentPart]) -> None:
-        """Make an object of the parts; before that there is none. Done again after it was done, it does no harm."""
+        """Make an object of the parts; before that there is none. Done again after it was done, it does no harm.
+
+        Raises IntegrityError when the object's size or MD5 is not that of the parts, UploadGoneError when the provider does not know the
+        upload and there is no such object either.
+        """
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Give an upload up, and what was sent of it. One that is not known any more does no harm."""
@@ -94,7 +123,10 @@ class Bucket(Protocol):
         """Yield uploads that were begun for keys with that beginning and not ended."""
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there does no harm. Raises ObjectLockedError while it may not be removed."""
+        """Remove an object; one that is not there does no harm. Raises ObjectLockedError while it may not be removed.
+
+        A bucket that keeps versions keeps it hidden, until its own rules for older versions remove it.
+        """
 
     def clock_skew(self) -> float:
         """Return by how many seconds our clock is ahead of the provider's (negative: behind)."""

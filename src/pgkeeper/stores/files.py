@@ -97,47 +97,67 @@ def write_gzip(path: Path, chunks: Iterable[bytes]) -> FileEntry:
         target.close()
 
 
-def read_checked(path: Path, entry: FileEntry) -> Iterator[bytes]:
-    """Yield a file's bytes in blocks of at most 1 MiB.
+def checked(blocks: Iterable[bytes], entry: FileEntry) -> Iterator[bytes]:
+    """Pass on a file's bytes.
 
-    Raises IntegrityError at the end (or as soon as it is too long) when size or SHA-256 are not the promised ones, or the file is missing
-    or cannot be read.
+    Raises IntegrityError at the end (or as soon as there are too many) when size or SHA-256 are not the promised ones.
     """
     digest = hashlib.sha256()
     size = 0
     what = f"{entry.name} is damaged"
-    try:
-        with path.open("rb", buffering=0) as file:
-            while block := file.read(BLOCK):
-                size += len(block)
-                if size > entry.size:
-                    break
-                digest.update(block)
-                yield block
-    except FileNotFoundError:
-        raise IntegrityError(f"{entry.name} is missing", f"{path} is not there") from None
-    except OSError as error:
-        raise IntegrityError(what, f"reading {path}: {error.strerror}") from error
+    for block in blocks:
+        size += len(block)
+        if size > entry.size:
+            break
+        digest.update(block)
+        yield block
     if size != entry.size:
         raise IntegrityError(what, f"it has {'more than ' if size > entry.size else ''}{size} bytes, promised are {entry.size}")
     if digest.hexdigest() != entry.sha256:
         raise IntegrityError(what, "its SHA-256 differs from the manifest's")
 
 
-def read_gzip(path: Path, entry: FileEntry) -> Iterator[bytes]:
-    """Yield the decompressed content of a file, checking the compressed bytes on the way. A thread of its own decompresses.
+def read_checked(path: Path, entry: FileEntry) -> Iterator[bytes]:
+    """Yield a file's bytes in blocks of at most 1 MiB, checked as by `checked`.
 
-    Raises IntegrityError for a damaged, shortened or lengthened file, at the latest after the last chunk.
+    Raises IntegrityError, also when the file is missing or cannot be read.
     """
-    source = _Pulled(read_checked(path, entry))
+    return checked(_blocks(path, entry), entry)
+
+
+def _blocks(path: Path, entry: FileEntry) -> Iterator[bytes]:
+    try:
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(BLOCK):
+                yield block
+    except FileNotFoundError:
+        raise IntegrityError(f"{entry.name} is missing", f"{path} is not there") from None
+    except OSError as error:
+        raise IntegrityError(f"{entry.name} is damaged", f"reading {path}: {error.strerror}") from error
+
+
+def gunzip(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Yield the decompressed content of a file's bytes, which raise when they are not what was promised. A thread decompresses.
+
+    Raises IntegrityError for what does not decompress, and whatever `blocks` raises, at the latest after the last chunk.
+    """
+    source = _Pulled(blocks)
     try:
         with _open_gzip(source, "rb", threads=1, block_size=BLOCK) as stream:
             while chunk := stream.read(BLOCK):
                 yield chunk
     except (OSError, EOFError, _DeflateError) as error:
         source.drain()
-        raise IntegrityError(f"{entry.name} is damaged", f"it does not decompress: {error}") from error
+        raise IntegrityError(f"{name} is damaged", f"it does not decompress: {error}") from error
     source.drain()
+
+
+def read_gzip(path: Path, entry: FileEntry) -> Iterator[bytes]:
+    """Yield the decompressed content of a file, checking the compressed bytes on the way.
+
+    Raises IntegrityError for a damaged, shortened or lengthened file, at the latest after the last chunk.
+    """
+    return gunzip(read_checked(path, entry), entry.name)
 
 
 class _Pulled(io.RawIOBase):

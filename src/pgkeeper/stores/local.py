@@ -6,7 +6,6 @@ one rename into hiding, so what a crash leaves of it is never listed, and is fou
 
 import errno
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,22 +13,28 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+from pydantic import ValidationError
+
 from pgkeeper.host.durable import fsync_directory, replace_file
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import BusyError, OperationFailed, RefusedError, UsageError
+from pgkeeper.model.copy import StoreName
+from pgkeeper.model.errors import BusyError, OperationFailed, RefusedError
 from pgkeeper.model.manifest import MANIFEST_FILE, Manifest, dump_manifest
 from pgkeeper.model.names import encode_segment, split_backup_id
 from pgkeeper.model.seal import Seal
+from pgkeeper.stores.copy import find_copy
 from pgkeeper.stores.files import write_file
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.local_copy import LocalCopy
+from pgkeeper.stores.owner import OWNER_FILE, Owner
 
 _BUILDING = ".building-"
 _DELETING = ".deleting-"
-_OWNER = "owner.json"
 
 
 class LocalStore:
     """All backups of one host below one directory."""
+
+    name: StoreName = "local"
 
     def __init__(self, root: Path, host: str, seal: Seal) -> None:
         """`host` is the host's identity; hosts that share a directory never meet. `seal` is what its proofs are sealed with."""
@@ -37,7 +42,12 @@ class LocalStore:
         self._seal = seal
         self.home = root / encode_segment(host)
 
-    def backups(self) -> tuple[StoredBackup, ...]:
+    @property
+    def where(self) -> str:
+        """The directory of this host's backups, for people."""
+        return str(self.home)
+
+    def backups(self) -> tuple[LocalCopy, ...]:
         """Return all published backups, newest first. Raises OperationFailed when the directory cannot be read.
 
         One place below it that cannot be read costs only itself: a backup without rights is listed, and not readable.
@@ -52,26 +62,20 @@ class LocalStore:
                     for place in _visible(database, links=False):
                         split = split_backup_id(place.name)
                         if split is not None and _may_have_manifest(place):
-                            found.append(StoredBackup(place.name, unquote(cluster.name), split[0], split[1], place, self._seal))
+                            found.append(LocalCopy(place.name, unquote(cluster.name), split[0], split[1], place, self._seal))
         except OSError as error:
             raise OperationFailed(f"cannot read {error.filename}", error.strerror or "", "it must belong to postgres") from error
         return tuple(sorted(found, key=lambda backup: (backup.created_at, backup.backup_id), reverse=True))
 
-    def find(self, backup_id: str) -> StoredBackup:
+    def find(self, backup_id: str) -> LocalCopy:
         """Return one backup by its id. Raises UsageError (exit status 2) when there is none, or several clusters have it."""
-        found = [backup for backup in self.backups() if backup.backup_id == backup_id]
-        if not found:
-            raise UsageError(f"there is no backup {backup_id} in {self.home}", "", "`pgkeeper list` shows what is there")
-        if len(found) > 1:
-            raise UsageError(f"several clusters have a backup {backup_id}", ", ".join(backup.cluster for backup in found))
-        return found[0]
+        return find_copy(self.backups(), backup_id, self.where)
 
     def claimed(self, machine: str, cluster: str, system_identifier: str) -> bool:
         """Tell whether `claim` would have nothing to write."""
         try:
-            owner = json.loads((self.home / _OWNER).read_bytes())
-            return bool(owner["machine"] == machine and owner["clusters"].get(cluster) == system_identifier)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return Owner.model_validate_json((self.home / OWNER_FILE).read_bytes()).owns(machine, cluster, system_identifier)
+        except (OSError, ValidationError):
             return False
 
     def claim(self, machine: str, cluster: str, system_identifier: str, *, adopt: bool) -> None:
@@ -80,28 +84,17 @@ class LocalStore:
         The first claim writes the owner object; whoever calls holds the store lock. Raises RefusedError (exit status 6) when it names
         somebody else, unless `adopt`.
         """
-        path = self.home / _OWNER
+        path = self.home / OWNER_FILE
         self._make(self.home)
-        owner = {"machine": machine, "clusters": {}}
-        if path.exists():
-            try:
-                owner = json.loads(path.read_bytes())
-                known = (str(owner["machine"]), dict(owner["clusters"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise RefusedError(f"{path} cannot be understood", "nothing is written before it is clear whose place this is") from error
-        else:
-            known = (machine, {})
-        other = known[1].get(cluster, system_identifier)
-        if not adopt and (known[0] != machine or other != system_identifier):
-            who = "another machine" if known[0] != machine else f"another cluster {cluster} (system identifier {other})"
-            raise RefusedError(
-                f"{self.home} belongs to {who}",
-                "two owners in one place could remove each other's backups",
-                "if this place is yours now, run the backup once with --adopt",
-            )
-        wanted = {"machine": machine, "clusters": {**known[1], cluster: system_identifier}}
-        if wanted != owner or not path.exists():
-            replace_file(path, json.dumps(wanted, indent=1).encode() + b"\n")
+        try:
+            known = Owner.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            known = Owner(machine=machine, clusters={})
+        except ValidationError as error:
+            raise RefusedError(f"{path} cannot be understood", "nothing is written before it is clear whose place this is") from error
+        wanted = known.with_cluster(machine, cluster, system_identifier, adopt=adopt, where=str(self.home))
+        if wanted != known or not path.exists():
+            replace_file(path, wanted.model_dump_json(indent=1).encode() + b"\n")
 
     @contextmanager
     def building(self, cluster: str, database: str, backup_id: str) -> Iterator[Path]:
@@ -119,16 +112,16 @@ class LocalStore:
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
-    def publish(self, place: Path, manifest: Manifest) -> StoredBackup:
+    def publish(self, place: Path, manifest: Manifest) -> LocalCopy:
         """Write the manifest, make everything durable and give the backup its name. Raises OSError; then nothing was published."""
         write_file(place / MANIFEST_FILE, [dump_manifest(manifest)])
         fsync_directory(place)
         final = place.parent / manifest.backup_id
         place.rename(final)
         fsync_directory(final.parent)
-        return StoredBackup(manifest.backup_id, manifest.cluster.label, manifest.database.name, manifest.started_at, final, self._seal)
+        return LocalCopy(manifest.backup_id, manifest.cluster.label, manifest.database.name, manifest.started_at, final, self._seal)
 
-    def delete(self, backup: StoredBackup) -> None:
+    def delete(self, backup: LocalCopy) -> None:
         """Remove a backup: its name first, then its files. Whoever calls holds the store lock.
 
         Raises BusyError (exit status 5) while it is being read; then nothing was removed. Raises OSError.
@@ -148,7 +141,7 @@ class LocalStore:
             for database in _visible(cluster, links=True):
                 _sweep(database, _DELETING)
 
-    def _remove(self, backup: StoredBackup) -> None:
+    def _remove(self, backup: LocalCopy) -> None:
         _sweep(backup.path.parent, _DELETING)
         doomed = backup.path.with_name(f"{_DELETING}{backup.backup_id}")
         backup.path.rename(doomed)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgkeeper.model.growth import growth_per_day, newest_of_each_day
+from pgkeeper.model.growth import growth_per_day, newest_of_each_day, typical_growth_per_day
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -31,3 +31,20 @@ def test_of_each_day_the_newest_size_is_shown(naive: list[tuple[datetime, int]])
     for at, size in shown:
         assert (at, size) in sizes
         assert not any(other > at for other, _ in sizes if other.date() == at.date())
+
+
+@given(st.integers(min_value=-(10**9), max_value=10**9), st.integers(min_value=0, max_value=11))
+def test_typical_growth_does_not_mind_an_odd_day(rate: int, odd: int) -> None:
+    sizes = [(NOW - timedelta(days=11 - day), 10**12 + rate * day) for day in range(12)]
+    assert typical_growth_per_day(sizes, NOW - timedelta(days=90)) == rate
+    sizes[odd] = (sizes[odd][0], 10**15)
+    found = typical_growth_per_day(sizes, NOW - timedelta(days=90))
+    assert found is not None
+    assert abs(found - rate) < 1
+
+
+def test_growth_is_not_typical_before_there_are_three_days() -> None:
+    sizes = [(NOW - timedelta(hours=hours), 1000) for hours in range(25)]
+    assert typical_growth_per_day(sizes, NOW - timedelta(days=90)) is None
+    assert typical_growth_per_day([*sizes, (NOW - timedelta(days=2), 500)], NOW - timedelta(days=90)) is not None
+    assert typical_growth_per_day([*sizes, (NOW - timedelta(days=2), 500)], NOW - timedelta(days=1)) is None

@@ -13,7 +13,7 @@ from pgkeeper.model.proof import Level, Proof
 from pgkeeper.model.seal import Seal
 from pgkeeper.stores.files import write_file
 from pgkeeper.stores.local import LocalStore
-from pgkeeper.stores.stored_backup import StoredBackup
+from pgkeeper.stores.local_copy import LocalCopy
 from tests.unit.builders import AT, manifest
 
 CLUSTER = "15-main"
@@ -25,14 +25,14 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "store", "db1", SEAL)
 
 
-def publish(store: LocalStore, at: datetime = AT, database: str = "app") -> StoredBackup:
+def publish(store: LocalStore, at: datetime = AT, database: str = "app") -> LocalCopy:
     wanted: Manifest = manifest(at, database=database)
     with store.building(CLUSTER, database, wanted.backup_id) as place:
         entry = write_file(place / "data", [b"content"])
         return store.publish(place, wanted.model_copy(update={"files": (entry,)}))
 
 
-def proof(backup: StoredBackup, level: Level) -> Proof:
+def proof(backup: LocalCopy, level: Level) -> Proof:
     at = datetime(2026, 1, 3, tzinfo=UTC)
     return Proof(
         backup_id=backup.backup_id, manifest_sha256=backup.manifest_sha256(), level=level, made_by="pgkeeper test",
@@ -230,7 +230,7 @@ def test_a_link_to_another_disk_is_followed(store: LocalStore, tmp_path: Path) -
     assert [found.backup_id for found in store.backups()] == [backup.backup_id]
 
 
-def pin(backup: StoredBackup, reason: str = "before the migration") -> Pin:
+def pin(backup: LocalCopy, reason: str = "before the migration") -> Pin:
     return Pin(backup_id=backup.backup_id, reason=reason, pinned_at=AT)
 
 

@@ -1,0 +1,57 @@
+"""`pgkeeper sync`."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
+from pgkeeper.cli.options import WaitOption
+from pgkeeper.cli.say import complain, say
+from pgkeeper.model.durations import format_duration
+from pgkeeper.model.sizes import format_size
+
+if TYPE_CHECKING:
+    from pgkeeper.operations.sync import SyncReport
+
+
+def command(
+    backups: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Only these backups [default: all that are missing].", show_default=False)
+    ] = None,
+    wait: WaitOption = None,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take over a place that belongs to another machine or cluster.")] = False,
+    job: JobOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Copy backups off site that are not there yet, and look whether what was copied is still there."""
+    from pgkeeper.operations.sync import SyncReport, SyncRequest, sync
+
+    door = open_door(json=json, quiet=quiet)
+    request = SyncRequest(backups=tuple(backups or ()), wait=wait or timedelta(), adopt=adopt)
+    report = work(door, "sync", job, SyncReport, lambda progress: sync(request, door.settings, progress))
+    door.show("sync", report, lambda: _show(report))
+    for outcome in report.outcomes:
+        if outcome.error is not None:
+            complain(str(outcome.error))
+    for store in report.stores:
+        for lost in store.lost:
+            complain(lost)
+        if store.error is not None:
+            complain(str(store.error))
+    for warning in report.warnings:
+        door.warn(warning)
+    finish(report.exit_status)
+
+
+def _show(report: "SyncReport") -> None:
+    if not report.stores:
+        say("Copies off site are not set up: BACKUP_CLOUD_ENABLED is not true.")
+    for outcome in report.outcomes:
+        if outcome.status == "done":
+            size = format_size(outcome.size_bytes or 0)
+            say(f"{outcome.backup_id}: copied to {outcome.store} in {format_duration(outcome.seconds)}, {size}")
+    for store in report.stores:
+        waiting = f"{store.waiting} waiting for {format_duration(store.lag_seconds)}" if store.waiting else "nothing is waiting"
+        say(f"{store.store}: {store.copies} copies, {format_size(store.size_bytes)}, in {store.where}; {waiting}")

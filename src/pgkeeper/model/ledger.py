@@ -1,0 +1,135 @@
+"""The ledger: what a host knows it has in one store off site. The store is held against it, so that what is missing there is noticed.
+
+A pure record; whether a copy is where the ledger says is decided from one listing of the store.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, CopyHeader
+from pgkeeper.model.proof import Level
+
+LABEL = "ledger"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CopyRecord(_Part):
+    """One copy as it was sent. `objects` maps the names of its objects to their sizes; `seconds` is what sending took.
+
+    `tables`, `rows` and `database_bytes` are what its manifest says, None where that can't be decrypted here. `verified` says when the last
+    check of each level succeeded there.
+    """
+
+    backup_id: str
+    cluster: str
+    database: str
+    created_at: AwareDatetime
+    copied_at: AwareDatetime
+    seconds: float | None
+    storage_class: str
+    objects: dict[str, int]
+    manifest_sha256: str
+    tables: int | None = None
+    rows: int | None = None
+    database_bytes: int | None = None
+    verified: dict[Level, AwareDatetime] = Field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what the copy takes."""
+        return sum(self.objects.values())
+
+
+class Ledger(_Part):
+    """All copies in one store, by backup id and cluster.
+
+    `unwanted` are backups whose copy was removed on purpose: they are not sent again. `failing_since` is when sending began to fail, with
+    the last `problem`; `told_at` is when the owner last heard of it, `told_losses` what he heard of copies that are lost. `succeeded_at`
+    is when everything was last there.
+    """
+
+    copies: tuple[CopyRecord, ...] = ()
+    unwanted: tuple[str, ...] = ()
+    failing_since: AwareDatetime | None = None
+    problem: str = ""
+    told_at: AwareDatetime | None = None
+    told_losses: tuple[str, ...] = ()
+    succeeded_at: AwareDatetime | None = None
+
+    def find(self, cluster: str, backup_id: str) -> CopyRecord | None:
+        """Return what is known of one copy."""
+        return next((copy for copy in self.copies if (copy.cluster, copy.backup_id) == (cluster, backup_id)), None)
+
+    def with_copy(self, copy: CopyRecord) -> "Ledger":
+        """Return the ledger with `copy` in the place of what was known of it."""
+        return self.model_copy(update={"copies": (*self.without([copy]).copies, copy)})
+
+    def without(self, copies: Iterable[CopyRecord]) -> "Ledger":
+        """Return the ledger without those copies."""
+        gone = {(copy.cluster, copy.backup_id) for copy in copies}
+        return self.model_copy(update={"copies": tuple(copy for copy in self.copies if (copy.cluster, copy.backup_id) not in gone)})
+
+    def predecessor(self, cluster: str, database: str, before: datetime) -> str | None:
+        """Return the id of the newest copy of that database that is older than `before`."""
+        older = [copy for copy in self.copies if (copy.cluster, copy.database) == (cluster, database) and copy.created_at < before]
+        return max(older, key=lambda copy: (copy.created_at, copy.backup_id)).backup_id if older else None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A copy that is not as it was sent, and what is wrong with it."""
+
+    copy: CopyRecord
+    what: str
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """What holding a store against the ledger came to.
+
+    `losses` is what nobody was to take; `expired` what the store's own rules have removed in time; `unknown` are copies the ledger does not
+    know, as cluster and backup id.
+    """
+
+    losses: tuple[Loss, ...]
+    expired: tuple[CopyRecord, ...]
+    unknown: tuple[tuple[str, str], ...]
+
+
+def hold_against(
+    ledger: Ledger, listed: Mapping[tuple[str, str], Mapping[str, int]], now: datetime, kept_days: int, *, store_expires: bool
+) -> Reckoning:
+    """Return how `listed`, the sizes of objects by cluster and backup id and by name, differs from the ledger.
+
+    Only where the store removes old copies itself (`store_expires`), one that is older than `kept_days` may be missing.
+    """
+    losses, expired = [], []
+    for copy in ledger.copies:
+        found = listed.get((copy.cluster, copy.backup_id))
+        if found is None:
+            over = store_expires and now - copy.created_at > timedelta(days=kept_days)
+            if over:
+                expired.append(copy)
+            else:
+                losses.append(Loss(copy, "it was removed there, or the bucket was set back to an earlier time"))
+            continue
+        for name, size in copy.objects.items():
+            if name not in found:
+                losses.append(Loss(copy, f"{name} is missing"))
+                break
+            if found[name] != size:
+                losses.append(Loss(copy, f"{name} has {found[name]} bytes, {size} were sent"))
+                break
+    known = {(copy.cluster, copy.backup_id) for copy in ledger.copies}
+    return Reckoning(tuple(losses), tuple(expired), tuple(place for place in listed if place not in known))
+
+
+def objects_of(header: CopyHeader, header_bytes: int) -> dict[str, int]:
+    """Return names and sizes of the objects that make a copy, the header's own among them."""
+    return {HEADER_FILE: header_bytes, **{file.name + ENCRYPTED: file.size for file in header.files}}

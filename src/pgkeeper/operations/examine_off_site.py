@@ -1,0 +1,64 @@
+"""Try every store off site as a backup would use it: keys, an object written, read and removed, and both clocks."""
+
+import secrets
+from collections.abc import Iterator
+
+from pgkeeper.model.durations import format_duration
+from pgkeeper.model.errors import IntegrityError, PgkeeperError
+from pgkeeper.off_site_settings import BucketSettings
+from pgkeeper.operations.findings import Finding, problem_found
+from pgkeeper.operations.off_site import cloud_store, read_ledger
+from pgkeeper.settings import Settings
+from pgkeeper.stores.cloud import CloudStore
+
+# Providers refuse requests that are fifteen minutes off; a clock that is off at all will get there.
+_SKEW_SECONDS = 60
+
+
+def examine_off_site(settings: Settings) -> Iterator[Finding]:
+    """Yield what there is to say about each store off site. Where there is none, that."""
+    if not settings.buckets:
+        text = "no copies off site: whoever or whatever takes this host takes its backups, too"
+        yield Finding(level="warning", subject="cloud", text=text, hint="docs/cloud-setup.md says how to set them up")
+    for bucket in settings.buckets:
+        try:
+            store = cloud_store(settings, bucket)
+            yield from _examine(store, bucket, settings)
+        except PgkeeperError as error:
+            yield problem_found(bucket.store, error)
+
+
+def _examine(store: CloudStore, bucket: BucketSettings, settings: Settings) -> Iterator[Finding]:
+    sealer = store.keys.sealer()
+    skew = store.bucket.clock_skew()
+    if abs(skew) > _SKEW_SECONDS:
+        side = "ahead of" if skew > 0 else "behind"
+        text = f"this host's clock is {format_duration(abs(skew))} {side} that of {bucket.provider}"
+        yield Finding(level="problem", subject=bucket.store, text=text, hint="let it be set by NTP: requests with a wrong time are refused")
+    _try(store)
+    rights = "written, read and removed" if store.may_delete else "written and read"
+    yield Finding(level="ok", subject=bucket.store, text=f"{store.where}: an object was {rights}")
+    opener = store.keys.opener(sealer.method, sealer.key_id)
+    text = f"copies are encrypted with {sealer.method}, key {sealer.key_id}"
+    if opener.can_decrypt:
+        yield Finding(level="ok", subject=bucket.store, text=text)
+    else:
+        text += "; this host cannot read them itself"
+        yield Finding(level="ok", subject=bucket.store, text=text, hint="BACKUP_AGE_IDENTITY_FILE is needed for a restore from them")
+    ledger = read_ledger(settings, bucket)
+    if ledger.failing_since is not None:
+        text = f"copies could not be made since {ledger.failing_since:%Y-%m-%d %H:%M} UTC: {ledger.problem}"
+        yield Finding(level="warning", subject=bucket.store, text=text, hint="if all else here is well, `pgkeeper sync` catches up")
+
+
+def _try(store: CloudStore) -> None:
+    """Do with an object what is done with copies. Raises PgkeeperError saying what can't be done."""
+    key = f"{store.home}/.doctor"
+    content = secrets.token_bytes(1024)
+    store.bucket.put(key, content)
+    if b"".join(store.bucket.read(key)) != content:
+        raise IntegrityError(f"{store.bucket.name}/{key} is not what was just written", "", "ask the provider")
+    upload = store.bucket.begin_upload(key)
+    store.bucket.abort_upload(key, upload)
+    if store.may_delete:
+        store.bucket.delete(key)

@@ -1,0 +1,218 @@
+"""Sending one backup to a bucket: encrypted on the way, resumed where an earlier try was cut off, its header last."""
+
+import base64
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pgkeeper import __version__
+from pgkeeper.crypto.envelope import CHUNK, Sealer
+from pgkeeper.host.durable import replace_file
+from pgkeeper.host.logs import log
+from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
+from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest
+from pgkeeper.model.names import encode_segment
+from pgkeeper.model.progress import Progress
+from pgkeeper.stores.cloud import CloudStore
+from pgkeeper.stores.cloud_copy import CloudCopy
+from pgkeeper.stores.local_copy import LocalCopy
+from pgkeeper.stores.upload import UploadState, part_size, upload
+
+_BEGINNING = 64
+
+
+class _OnItsWay(BaseModel):
+    """What is remembered of a copy that is being sent. `salt` is that of the file `name`, which is under way as `upload`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str
+    key_id: str
+    done: tuple[EncryptedFile, ...] = ()
+    name: str = ""
+    salt: str = ""
+    upload: UploadState | None = None
+
+
+class Sender:
+    """Sends backups to one store. `directory` holds what is remembered of copies on their way; `limit` is in bytes a second, 0 for none."""
+
+    def __init__(self, store: CloudStore, directory: Path, limit: int) -> None:
+        self._store = store
+        self._directory = directory
+        self._limit = limit
+
+    @property
+    def under_way(self) -> frozenset[str]:
+        """The folders of copies that an earlier try began to send, and the next may go on with."""
+        return frozenset(state.folder for path in self._directory.glob("*.json") if (state := _read(path)) is not None)
+
+    def forget_others(self, wanted: Iterable[LocalCopy]) -> None:
+        """Forget what is remembered of copies of other backups than those: they will not be sent any more."""
+        names = {self._memory(backup).name for backup in wanted}
+        for path in self._directory.glob("*.json"):
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+
+    def send(self, backup: LocalCopy, predecessor: str | None, progress: Progress) -> CloudCopy:
+        """Send a backup and return its copy. Whoever calls is the only one who sends to this store, and keeps the backup from removal.
+
+        Nothing counts as a copy before everything of it is there. Raises IntegrityError when the backup is damaged, BucketUnreachableError
+        or BucketRefusedError, OSError when what is on its way can't be remembered.
+        """
+        manifest = backup.manifest()
+        sealer = self._store.keys.sealer()
+        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._limit, progress)
+        files = sending.files()
+        content = (backup.path / MANIFEST_FILE).read_bytes()
+        header = CopyHeader(
+            backup_id=backup.backup_id,
+            host=self._store.host,
+            cluster=backup.cluster,
+            database=backup.database,
+            created_at=backup.created_at,
+            predecessor=predecessor,
+            made_by=f"pgkeeper {__version__}",
+            method=sealer.method,
+            key_id=sealer.key_id,
+            files=files,
+            manifest=base64.b64encode(b"".join(sealer.encrypt([content]))).decode(),
+            manifest_sha256=backup.manifest_sha256(),
+        )
+        folder = self._store.folder(backup.cluster, backup.database, backup.backup_id)
+        self._store.bucket.put(f"{folder}/{HEADER_FILE}", sealer.seal(LABEL, header.model_dump(mode="json")))
+        copy = self._store.copy(backup.cluster, backup.database, backup.backup_id)
+        copy.require_complete()
+        self._memory(backup).unlink(missing_ok=True)
+        return copy
+
+    def _memory(self, backup: LocalCopy) -> Path:
+        return self._directory / f"{encode_segment(backup.cluster)}-{backup.backup_id}.json"
+
+
+class _Sending:
+    """The files of one backup on their way."""
+
+    def __init__(
+        self, store: CloudStore, memory: Path, backup: LocalCopy, manifest: Manifest, sealer: Sealer, limit: int, progress: Progress
+    ) -> None:
+        self._bucket = store.bucket
+        self._host = store.host
+        self._memory = memory
+        self._backup = backup
+        self._manifest = manifest
+        self._sealer = sealer
+        self._limit = limit
+        self._progress = progress
+        self._sent_before = 0
+        folder = store.folder(backup.cluster, backup.database, backup.backup_id)
+        known = _read(memory)
+        fits = known is not None and (known.folder, known.key_id) == (folder, sealer.key_id)
+        self._state = known if known is not None and fits else _OnItsWay(folder=folder, key_id=sealer.key_id)
+
+    def files(self) -> tuple[EncryptedFile, ...]:
+        """Send all files that are not there yet; the small ones first."""
+        self._progress.phase(f"copy {self._backup.backup_id}")
+        for entry in sorted(self._manifest.files, key=lambda entry: entry.size):
+            if not self._is_there(entry):
+                self._send(entry)
+            self._sent_before += entry.size
+        order = {entry.name: number for number, entry in enumerate(self._manifest.files)}
+        return tuple(sorted(self._state.done, key=lambda file: order[file.name]))
+
+    def _is_there(self, entry: FileEntry) -> bool:
+        known = next((file for file in self._state.done if file.name == entry.name), None)
+        if known is None:
+            return False
+        found = self._bucket.head(self._key(entry.name))
+        if found is not None and found.size == known.size:
+            return True
+        self._remember(self._state.model_copy(update={"done": tuple(file for file in self._state.done if file.name != entry.name)}))
+        return False
+
+    def _send(self, entry: FileEntry) -> None:
+        resumed = self._state.name == entry.name and self._state.salt
+        if not resumed:
+            self._remember(self._state.model_copy(update={"name": entry.name, "salt": "", "upload": None}))
+        context = tag_context(self._host, self._backup.cluster, self._backup.backup_id, entry.name)
+        salt = bytes.fromhex(self._state.salt) if resumed else None
+        ciphertext = self._noting_salt(self._sealer.encrypt(self._backup.read(entry), salt))
+        chunks = _Chunks(ciphertext, lambda number, chunk: self._sealer.tag(context, number, chunk))
+        upload(
+            self._bucket,
+            self._key(entry.name),
+            # A little more than the plain file: padding, and what age adds.
+            chunks.parts(part_size(entry.size + entry.size // 1000 + CHUNK)),
+            self._state.upload if resumed else None,
+            lambda state: self._remember(self._state.model_copy(update={"upload": state})) if self._state.salt else None,
+            limit=self._limit,
+            progress=lambda sent: self._progress.advance(self._sent_before + sent, self._manifest.size_bytes),
+        )
+        file = EncryptedFile(name=entry.name, size=chunks.size, chunk_bytes=CHUNK, tags=tuple(chunks.tags))
+        self._remember(self._state.model_copy(update={"done": (*self._state.done, file), "name": "", "salt": "", "upload": None}))
+
+    def _noting_salt(self, ciphertext: Iterator[bytes]) -> Iterator[bytes]:
+        beginning = b""
+        for block in ciphertext:
+            if len(beginning) < _BEGINNING:
+                beginning += block[:_BEGINNING]
+                salt = self._sealer.salt_of(beginning) if len(beginning) >= _BEGINNING else None
+                if salt is not None and not self._state.salt:
+                    self._remember(self._state.model_copy(update={"salt": salt.hex()}))
+            yield block
+
+    def _key(self, name: str) -> str:
+        return f"{self._state.folder}/{name}{ENCRYPTED}"
+
+    def _remember(self, state: _OnItsWay) -> None:
+        self._state = state
+        self._memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(self._memory, state.model_dump_json().encode())
+
+
+class _Chunks:
+    """A ciphertext cut into the pieces that are tagged, and those into parts. `size` and `tags` are known at the end."""
+
+    def __init__(self, ciphertext: Iterable[bytes], tag: Callable[[int, bytes], str]) -> None:
+        self.size = 0
+        self.tags: list[str] = []
+        self._ciphertext = ciphertext
+        self._tag = tag
+
+    def parts(self, size: int) -> Iterator[bytes]:
+        """Yield parts of `size` bytes, a multiple of the pieces', the last being shorter."""
+        part = bytearray()
+        for chunk in self._pieces():
+            self.tags.append(self._tag(len(self.tags), chunk))
+            self.size += len(chunk)
+            part += chunk
+            if len(part) == size:
+                yield bytes(part)
+                part = bytearray()
+        if part:
+            yield bytes(part)
+
+    def _pieces(self) -> Iterator[bytes]:
+        piece = bytearray()
+        for block in self._ciphertext:
+            rest = memoryview(block)
+            while rest:
+                room = CHUNK - len(piece)
+                piece += rest[:room]
+                rest = rest[room:]
+                if len(piece) == CHUNK:
+                    yield bytes(piece)
+                    piece = bytearray()
+        if piece:
+            yield bytes(piece)
+
+
+def _read(path: Path) -> _OnItsWay | None:
+    try:
+        return _OnItsWay.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        log.warning("what was sent of a copy is not known any more", path=str(path), error=type(error).__name__)
+        return None
