@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
 """Say what is missing or wrong where copies go off site, before anything changes. Never says a secret.
 
-Run on the controller, with one JSON object on stdin, since it holds secrets:
+Run on the controller with the checkout as an argument, whose own rule says which keys are weak, and one JSON object on stdin, since it
+holds secrets:
   settings   what pgkeeper.env will hold, by name
   keys       what the key file will hold: the key in use, then older ones
   there      what the key file on the host holds now
 Prints a JSON list of complaints, a line each.
 
-With --rotate: `key` is to be the new one, `there` as above. Complains about a key that can't be.
+With --rotate as a second argument: `key` is to be the new one, `there` as above. Complains about a key that can't be.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import sys
-from typing import Any, Iterator
+from pathlib import Path
+from typing import Any, Callable, Iterator
 
 PROVIDERS = {
     "backblaze": ("BACKBLAZE_BUCKET_NAME", "BACKBLAZE_KEY_ID", "BACKBLAZE_APPLICATION_KEY"),
@@ -23,17 +26,33 @@ PROVIDERS = {
     "gcs": ("GCS_BUCKET_NAME", "GCS_ACCESS_KEY_ID", "GCS_SECRET_ACCESS_KEY"),
 }
 REPLICA = ("BACKUP_REPLICA_BUCKET_NAME", "BACKUP_REPLICA_KEY_ID", "BACKUP_REPLICA_KEY")
-# Of `openssl rand -hex 16` and everything better; 32 random hexadecimal digits have hardly ever fewer than ten different ones.
-SHORTEST, FEWEST_DIFFERENT, LONGEST = 32, 10, 500
 MAKE_ONE = "make one with openssl rand -base64 32"
 
 
-def about_a_key(key: str, name: str) -> Iterator[str]:
+# As openssl reads a line.
+LONGEST = 1023
+NO_KEY = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
+Weakness = Callable[[str], str]
+
+
+def weakness_of(checkout: Path) -> Weakness:
+    """What the checkout knows about keys that can be guessed: why one can, or nothing."""
+    spec = importlib.util.spec_from_file_location("strength", checkout / "src/pgkeeper/crypto/strength.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Weakness = module.weakness
+    return found
+
+
+def about_a_key(key: str, name: str, weakness: Weakness) -> Iterator[str]:
     """A key that could be guessed, or that a line of a file can't hold."""
-    if len(key) < SHORTEST or len(set(key)) < FEWEST_DIFFERENT:
-        yield f"{name} is too weak, since whoever guesses it can read every copy: {MAKE_ONE}"
-    elif len(key) > LONGEST or not re.fullmatch(r"[!-~]+", key):
-        yield f"{name} must be one line of at most {LONGEST} letters, digits and signs without blanks: {MAKE_ONE}"
+    why = weakness(key)
+    if why:
+        yield f"{name} is too weak, {why}: {MAKE_ONE}"
+    elif len(key.encode()) > LONGEST or NO_KEY.search(key):
+        yield f"{name} must be one line of at most {LONGEST} bytes, without a blank at either end: {MAKE_ONE}"
 
 
 def about_a_bucket(place: str, provider: str, said: tuple[str, str, str], region: str, endpoint: str) -> Iterator[str]:
@@ -76,7 +95,7 @@ def about_buckets(settings: dict[str, str]) -> Iterator[str]:
         yield "pgkeeper_replica_bucket is the bucket that copies go to already: a replica needs another one"
 
 
-def about_encryption(settings: dict[str, str], keys: list[str]) -> Iterator[str]:
+def about_encryption(settings: dict[str, str], keys: list[str], weakness: Weakness) -> Iterator[str]:
     """No key, or one that is none; and no public key."""
     elsewhere = [name for name in ("BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_FILE") if settings.get(name)]
     if settings.get("BACKUP_ENCRYPTION_METHOD") == "age":
@@ -86,9 +105,10 @@ def about_encryption(settings: dict[str, str], keys: list[str]) -> Iterator[str]
         yield f"pgkeeper_encryption_key must be set, since nothing leaves a host unencrypted: {MAKE_ONE}, and keep it in Ansible Vault"
     if keys and "BACKUP_ENCRYPTION_KEY" in elsewhere:
         yield "BACKUP_ENCRYPTION_KEY in pgkeeper_settings contradicts pgkeeper_encryption_key: remove it"
-    yield from (line for key in keys[:1] for line in about_a_key(key, "pgkeeper_encryption_key"))
-    if any(not re.fullmatch(r"[!-~]+", key) for key in keys[1:]):
-        yield "pgkeeper_encryption_older_keys must hold keys without blanks, one an entry"
+    yield from (line for key in keys[:1] for line in about_a_key(key, "pgkeeper_encryption_key", weakness))
+    # They may be weak: they are in use already.
+    if any("\n" in key or "\r" in key for key in keys[1:]):
+        yield "pgkeeper_encryption_older_keys must hold one key an entry, without line breaks"
 
 
 def about_lost_keys(keys: list[str], there: list[str]) -> Iterator[str]:
@@ -101,26 +121,26 @@ def about_lost_keys(keys: list[str], there: list[str]) -> Iterator[str]:
         )
 
 
-def about_a_new_key(key: str, there: list[str]) -> Iterator[str]:
+def about_a_new_key(key: str, there: list[str], weakness: Weakness) -> Iterator[str]:
     """A key that can't take the place of the one that is there. The same one can: then there is nothing left to do."""
-    yield from about_a_key(key, "new_encryption_key")
+    yield from about_a_key(key, "new_encryption_key", weakness)
     if not there:
         yield "there is no key in /etc/pgkeeper/encryption.key that could be followed by another: deploy copies off site first"
     elif key in there[1:]:
         yield f"new_encryption_key was in use on this host before, and given up: {MAKE_ONE}"
 
 
-def complaints(asked: dict[str, Any]) -> list[str]:
+def complaints(asked: dict[str, Any], weakness: Weakness) -> list[str]:
     """All that is missing or wrong, one line each."""
     settings, keys = asked["settings"], asked["keys"]
-    return [*about_buckets(settings), *about_encryption(settings, keys), *about_lost_keys(keys, asked["there"])]
+    return [*about_buckets(settings), *about_encryption(settings, keys, weakness), *about_lost_keys(keys, asked["there"])]
 
 
 def main() -> int:
     """Print the complaints."""
-    asked = json.load(sys.stdin)
-    rotate = sys.argv[1:] == ["--rotate"]
-    json.dump(list(about_a_new_key(asked["key"], asked["there"])) if rotate else complaints(asked), sys.stdout)
+    checkout, *rotate = sys.argv[1:]
+    asked, weakness = json.load(sys.stdin), weakness_of(Path(checkout))
+    json.dump(list(about_a_new_key(asked["key"], asked["there"], weakness)) if rotate else complaints(asked, weakness), sys.stdout)
     return 0
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import random
 import subprocess
 import sys
 from types import ModuleType
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pgkeeper.crypto.strength import weakness
 from pgkeeper.off_site_settings import CREDENTIALS
 from tests.unit.library.conftest import ROOT, load
 
@@ -43,7 +42,7 @@ def off_site() -> ModuleType:
 
 
 def said(off_site: ModuleType, settings: dict[str, str], keys: list[str] | None = None, there: list[str] | None = None) -> list[str]:
-    found: list[str] = off_site.complaints({"settings": settings, "keys": [KEY] if keys is None else keys, "there": there or []})
+    found: list[str] = off_site.complaints({"settings": settings, "keys": [KEY] if keys is None else keys, "there": there or []}, weakness)
     return found
 
 
@@ -109,20 +108,12 @@ def test_nothing_leaves_without_a_key(off_site: ModuleType) -> None:
     assert said(off_site, {**BACKBLAZE, "BACKUP_ENCRYPTION_METHOD": "age", "BACKUP_AGE_RECIPIENTS": "age1x"}, keys=[]) == []
 
 
-@pytest.mark.parametrize("key", ["secret", KEY[:31], "a" * 44, "0123456" * 8, "change me, this is no key that anybody made", "ключ" * 20])
+@pytest.mark.parametrize("key", ["secret", KEY[:23], "a" * 44, "0123456" * 8, "ключ" * 20, f" {KEY}", f"{KEY}\n{OLDER}", KEY * 30])
 def test_a_weak_key_is_refused_and_not_repeated(off_site: ModuleType, key: str) -> None:
     (found,) = said(off_site, BACKBLAZE, keys=[key])
     assert found.startswith("pgkeeper_encryption_key ")
     assert "openssl rand -base64 32" in found
     assert key not in found
-
-
-def test_what_openssl_makes_is_strong_enough(off_site: ModuleType) -> None:
-    made = random.Random(0)  # noqa: S311  the same keys each time
-    for _ in range(2000):
-        raw = made.randbytes(32)
-        for key in (base64.b64encode(raw).decode(), raw.hex(), raw[:16].hex()):
-            assert list(off_site.about_a_key(key, "it")) == []
 
 
 def test_a_key_that_would_be_lost_is_said_without_showing_it(off_site: ModuleType) -> None:
@@ -144,7 +135,9 @@ def test_an_older_key_that_is_left_out_would_be_lost_too(off_site: ModuleType) -
 
 def rotated(key: str, there: list[str]) -> list[str]:
     asked: dict[str, Any] = {"key": key, "there": there}
-    done = subprocess.run([sys.executable, str(PROGRAM), "--rotate"], input=json.dumps(asked), check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), str(ROOT), "--rotate"], input=json.dumps(asked), check=True, capture_output=True, text=True
+    )
     found: list[str] = json.loads(done.stdout)
     return found
 

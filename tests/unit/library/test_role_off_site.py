@@ -128,9 +128,9 @@ def test_the_key_is_in_no_setting() -> None:
     ("key", "older", "lines"),
     [
         (KEY, [], [KEY]),
-        (f"{KEY}\n", [f" {OLDER}\n"], [KEY, OLDER]),
+        (f"{KEY}\n", [f"{OLDER}\r\n", ""], [KEY, OLDER]),
         (KEY, [OLDER, KEY, OLDER], [KEY, OLDER]),
-        (KEY, f"{OLDER} third", [KEY, OLDER, "third"]),
+        (KEY, f"{OLDER} with blanks", [KEY, f"{OLDER} with blanks"]),
         ("", [], []),
         ("", [OLDER], []),
     ],
@@ -165,7 +165,7 @@ def test_no_task_shows_keys_it_works_with() -> None:
     files = {file: yaml.safe_load(file.read_text(encoding="utf-8")) for file in (ROLE / "tasks").glob("*.yml")}
     rotate = ROLE.parents[1] / "playbooks/rotate_key.yml"
     files[rotate] = [task for play in yaml.safe_load(rotate.read_text(encoding="utf-8")) for task in play["tasks"]]
-    secret = ("__pgkeeper_keys |", "__pgkeeper_key_content", "'keys': __pgkeeper_keys", "new_encryption_key |")
+    secret = ("__pgkeeper_keys |", "__pgkeeper_key_content", "'keys': __pgkeeper_keys", "__pgkeeper_new_key")
     found = []
     for file, tasks in files.items():
         for task in steps(tasks):
