@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from .support.compare import contents
+from .support.documentation import marked_block, run_as_written
 from .support.history import history, settled
 from .support.object_storage import make_bucket, object_storage
-from .support.off_site import BucketInside, openssl, set_up
+from .support.off_site import ENCRYPTION_KEY, BucketInside, openssl, set_up
 from .support.product import DONE, FAILED, INTEGRITY, REFUSED, USAGE, Pgkeeper
+from .support.user import make_service_directory
 from .support.workspace import Workspace
 
 
@@ -153,7 +156,7 @@ def test_copies_catch_up_in_order_when_the_bucket_is_back(pgkeeper: Pgkeeper, in
     report = pgkeeper("sync", "--json").exits(DONE).json
     assert [outcome["backup_id"] for outcome in report["outcomes"]] == sorted(ids)
     headers = [json.loads(inside.objects()[key]) for key in inside.named("manifest.json")]
-    assert [header["predecessor"] for header in headers] == [None, *sorted(ids)[:2]]
+    assert [header["document"]["predecessor"] for header in headers] == [None, *sorted(ids)[:2]]
     assert not any("cloud" in finding["text"] for finding in pgkeeper("status", "--json").json["findings"])
 
 
@@ -292,3 +295,28 @@ def test_the_doctor_tries_the_bucket_for_real(pgkeeper: Pgkeeper, inside: Bucket
     assert inside.named() == []
     pgkeeper.configure(BACKBLAZE_BUCKET_NAME="nowhere")
     assert [finding["level"] for finding in findings()] == ["problem"]
+
+
+def test_the_emergency_procedure_of_the_documentation_brings_a_copy_back(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
+    pgkeeper.create_database("app", "create table t as select n, 'row ' || n as text from generate_series(1, 1000) n;")
+    backup_id = pgkeeper.backup("app")
+    pgkeeper("sync").exits(DONE)
+    copy = make_service_directory(pgkeeper.home / "download")
+    for key, content in inside.objects().items():
+        if f"/{backup_id}/" in key:
+            (copy / key.rpartition("/")[2]).write_bytes(content)
+            (copy / key.rpartition("/")[2]).chmod(0o644)
+    opened = make_service_directory(pgkeeper.home / "opened") / backup_id
+    done = run_as_written(
+        marked_block("cloud-setup.md", "emergency-decrypt"),
+        pgkeeper.cluster,
+        COPY=str(copy),
+        BACKUP=str(opened),
+        BACKUP_ENCRYPTION_KEY=ENCRYPTION_KEY,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pgkeeper.databases.add("emergency")
+    again = marked_block("restore-procedures.md", "emergency-restore")
+    done = run_as_written(again, pgkeeper.cluster, BACKUP=str(opened), NEW="emergency")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(pgkeeper.cluster, "emergency") == contents(pgkeeper.cluster, "app")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pgkeeper.crypto.age_keys import IDENTITY_FILE, age_key_id
-from pgkeeper.crypto.age_stream import streamed
+from pgkeeper.crypto.age_stream import StreamFile, streamed
 from pgkeeper.crypto.pieces import piece_heading
 from pgkeeper.crypto.signer import Signer
 from pgkeeper.model.copy import Method
@@ -82,7 +82,7 @@ class AgeOpener:
             )
         identities = list(self.identities)
 
-        def work(file: Any) -> None:  # noqa: ANN401 - all it needs are read and write
+        def work(file: StreamFile) -> None:
             try:
                 pyrage.decrypt_io(file, file, identities)
             except (pyrage.DecryptError, OSError) as error:
@@ -97,7 +97,7 @@ class AgeOpener:
 
 def _why(said: str) -> str:
     if "No matching keys" in said:
-        return f"it was encrypted for somebody else than {IDENTITY_FILE} holds a private key of"
+        return f"it was encrypted for others than the keys in {IDENTITY_FILE} belong to"
     return "it is damaged, cut off, or was not made with age"
 
 

@@ -21,7 +21,7 @@ class _End:
     error: BaseException | None
 
 
-class _File:
+class StreamFile:
     """What the library reads from and writes to."""
 
     def __init__(self) -> None:
@@ -67,12 +67,12 @@ class _File:
         raise _Stopped
 
 
-def streamed(chunks: Iterable[bytes], work: Callable[[_File], None]) -> Iterator[bytes]:
+def streamed(chunks: Iterable[bytes], work: Callable[[StreamFile], None]) -> Iterator[bytes]:
     """Yield what `work` writes to the file while it reads `chunks` from it. Raises what `chunks` or `work` raises.
 
     The thread has ended when this has, however it ended.
     """
-    file, source = _File(), iter(chunks)
+    file, source = StreamFile(), iter(chunks)
     # Were it none of Python's daemons, one left half read at the end of the process would hold that up.
     thread = threading.Thread(target=_run, args=(file, work), name="age", daemon=True)
     thread.start()
@@ -90,7 +90,7 @@ def streamed(chunks: Iterable[bytes], work: Callable[[_File], None]) -> Iterator
         thread.join()
 
 
-def _run(file: _File, work: Callable[[_File], None]) -> None:
+def _run(file: StreamFile, work: Callable[[StreamFile], None]) -> None:
     try:
         work(file)
         file.flush()

@@ -23,18 +23,20 @@ def read_secret_file(path: Path, variable: str) -> bytes:
     except OSError as error:
         hint = f"chown postgres {path}" if error.errno == errno.EACCES else ""
         raise ConfigurationError(what, error.strerror or "", hint) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigurationError(what, "it is no regular file")
-        if status.st_uid not in (0, os.geteuid()):
+        if status.st_uid not in {0, os.geteuid()}:
             raise ConfigurationError(what, f"it belongs to user id {status.st_uid}, who could change it", f"chown postgres {path}")
         if status.st_mode & 0o077:
             raise ConfigurationError(what, "others than its owner may read or change it", f"chmod 600 {path}")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            raise ConfigurationError(what, error.strerror or "") from None
+    except OSError as error:
+        raise ConfigurationError(what, error.strerror or "") from None
+    finally:
+        os.close(descriptor)
     if len(content) > _MAX_BYTES:
         raise ConfigurationError(what, f"it is larger than {_MAX_BYTES >> 10} KiB")
     return content

@@ -9,6 +9,7 @@ from pgkeeper.model.manifest import DATABASE_FILE
 from pgkeeper.model.progress import Progress
 from pgkeeper.operations.places import copies_in
 from pgkeeper.settings import Settings
+from pgkeeper.stores.copy import Copy
 
 
 def download(backup_id: str, target: Path, settings: Settings, progress: Progress, source: StoreName = "cloud") -> int:
@@ -17,7 +18,7 @@ def download(backup_id: str, target: Path, settings: Settings, progress: Progres
     It has its name only once it is whole. Raises UsageError when there is no such backup or `target` exists, IntegrityError, and
     OperationFailed when it can't be written.
     """
-    backup = copies_in(settings, source).find(backup_id)
+    backup: Copy = copies_in(settings, source).find(backup_id)
     unfinished = target.with_name(f".{target.name}.unfinished")
     try:
         if target.exists():

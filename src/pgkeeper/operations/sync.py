@@ -30,7 +30,10 @@ _TOLD_AGAIN = timedelta(hours=24)
 
 
 class SyncRequest(Message):
-    """Copy what is missing off site; with `backups` only those, by their ids. `wait`: how long to wait for a sync that runs. `adopt`: take over another machine's place."""
+    """Copy what is missing off site; with `backups` only those, by their ids.
+
+    `wait`: how long to wait for a sync that runs. `adopt`: take over another machine's place.
+    """
 
     backups: tuple[str, ...] = ()
     wait: timedelta = timedelta()

@@ -66,7 +66,7 @@ class Copy(ABC):
         self._sealing = sealing
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Copy) and self.where == other.where
+        return isinstance(other, Copy) and type(self) is type(other) and self.where == other.where
 
     def __hash__(self) -> int:
         return hash(self.where)

@@ -182,16 +182,16 @@ class _Chunks:
 
     def parts(self, size: int) -> Iterator[bytes]:
         """Yield parts of `size` bytes, a multiple of the pieces', the last being shorter."""
-        part = bytearray()
+        part: list[bytes] = []
         for chunk in self._pieces():
             self.tags.append(self._tag(len(self.tags), chunk))
             self.size += len(chunk)
-            part += chunk
-            if len(part) == size:
-                yield bytes(part)
-                part = bytearray()
+            part.append(chunk)
+            if len(part) * CHUNK == size:
+                yield b"".join(part)
+                part = []
         if part:
-            yield bytes(part)
+            yield b"".join(part)
 
     def _pieces(self) -> Iterator[bytes]:
         piece = bytearray()

@@ -2,12 +2,11 @@
 
 import base64
 import hashlib
-import os
 from pathlib import Path
-from typing import Any
 
 from pgkeeper.crypto.envelope import KeyRing
 from pgkeeper.crypto.ring import key_ring
+from pgkeeper.off_site_settings import OffSiteSettings
 from pgkeeper.settings import Settings
 
 OURS = base64.b64encode(hashlib.sha256(b"ours").digest())
@@ -21,9 +20,9 @@ def secret_file(path: Path, content: bytes, mode: int = 0o600) -> Path:
     return path
 
 
-def ring_of(state_dir: Path, **values: Any) -> KeyRing:
+def ring_of(state_dir: Path, **values: object) -> KeyRing:
     return key_ring(settings_of(**values), state_dir)
 
 
-def settings_of(**values: Any) -> Settings:
-    return Settings(**{key: str(value) if isinstance(value, os.PathLike) else value for key, value in values.items()})
+def settings_of(**values: object) -> OffSiteSettings:
+    return Settings.model_validate(values)

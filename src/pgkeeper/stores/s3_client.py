@@ -1,0 +1,61 @@
+"""The connection to a provider that speaks S3, depending on nothing but its settings and the certificates this host trusts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgkeeper.off_site_settings import BucketSettings
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+_CONNECTIONS = 10
+
+
+def connect(settings: BucketSettings) -> S3Client:
+    """Return a client, for several threads. No request is made, unless credentials come from a role of the machine.
+
+    Files and variables that configure AWS's own tools are not looked at: which bucket, which key and which address, the settings say.
+    """
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+
+    session = botocore.session.Session()
+    for variable in ("config_file", "credentials_file"):
+        session.set_config_variable(variable, os.devnull)
+    session.set_config_variable("profile", None)
+    if settings.key_id.get_secret_value():
+        session.set_credentials(settings.key_id.get_secret_value(), settings.key.get_secret_value())
+    else:
+        # What is left asks the machine for its role.
+        credentials = session.get_component("credential_provider")
+        for source in ("env", "boto-config"):
+            credentials.remove(source)
+    return boto3.session.Session(botocore_session=session).client(
+        "s3",
+        region_name=settings.region,
+        endpoint_url=settings.endpoint_url or None,
+        # Owners put authorities of their own into the system's bundle.
+        verify=str(_TRUSTED) if _TRUSTED.exists() else True,
+        # The stubs do not know ignore_configured_endpoint_urls.
+        config=Config(  # type: ignore[call-arg]
+            signature_version="s3v4",
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            # What fails is tried again in one place only, with more patience than botocore has: see patience.py.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            max_pool_connections=_CONNECTIONS,
+            tcp_keepalive=True,
+            ignore_configured_endpoint_urls=True,
+            # See providers.py; a body is sent with its MD5, so signing it as well would only mean reading it twice.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path" if settings.endpoint_url else "auto", "payload_signing_enabled": False},
+        ),
+    )
