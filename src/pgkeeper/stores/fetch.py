@@ -76,7 +76,7 @@ def clear_stale(directory: Path) -> None:
             descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(place)
+                _remove(place)
             finally:
                 os.close(descriptor)
 

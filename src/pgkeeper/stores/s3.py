@@ -7,10 +7,11 @@ import re
 import time
 from base64 import b64encode
 from binascii import unhexlify
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgkeeper.model.errors import IntegrityError
@@ -110,20 +111,16 @@ class S3Bucket:
     def begin_upload(self, key: str) -> str:
         """Begin an upload in parts and return its id."""
         ask = partial(self._client.create_multipart_upload, Bucket=self._bucket, Key=self._key(key), **self._class)
-        return self._try(f"write {self.name}/{key}", "write", ask)["UploadId"]
+        return self._try(f"write {self.name}/{key}", "write", lambda: _given(ask(), "UploadId"))
 
     def send_part(self, key: str, upload_id: str, number: int, content: bytes, sending: Sending = unwatched) -> SentPart:
         """Send one part."""
-        answer = self._send(
-            key,
-            content,
-            sending,
-            lambda **body: self._known_upload(
-                key,
-                partial(self._client.upload_part, Bucket=self._bucket, Key=self._key(key), UploadId=upload_id, PartNumber=number, **body),
-            ),
-        )
-        return SentPart(number, len(content), answer["ETag"].strip('"'))
+
+        def ask(**body: Any) -> str:  # noqa: ANN401 - boto3's own looseness
+            where: dict[str, Any] = {"Bucket": self._bucket, "Key": self._key(key), "UploadId": upload_id, "PartNumber": number}
+            return _given(self._known_upload(key, lambda: self._client.upload_part(**where, **body)), "ETag")
+
+        return SentPart(number, len(content), self._send(key, content, sending, ask).strip('"'))
 
     def sent_parts(self, key: str, upload_id: str) -> tuple[SentPart, ...] | None:
         """Return the parts the provider has of an upload, None when it does not know that upload."""
@@ -286,7 +283,7 @@ class S3Bucket:
         if first != position or (end is not None and behind < end):
             answer["Body"].close()
             raise IntegrityError(what, f"asked for bytes from {position} to {end}, the provider gave {first} to {behind} of {total}")
-        return answer["Body"], answer["ETag"], behind if end is None else end
+        return answer["Body"], _given(answer, "ETag"), behind if end is None else end
 
     def _differs(self, key: str, parts: tuple[SentPart, ...]) -> str:
         """Return in what the object is not what the parts make, "" when it is."""
@@ -325,6 +322,13 @@ def _utc(time: datetime) -> datetime:
 def _says(error: Exception, *codes: str) -> bool:
     answer = answer_of(error)
     return answer is not None and answer.code in codes
+
+
+def _given(answer: Mapping[str, Any], name: str) -> str:
+    """Return what an answer must say. Raises HTTPException when it does not: it came from something else than the provider."""
+    if not answer.get(name):
+        raise HTTPException(f"the answer has no {name}")
+    return str(answer[name])
 
 
 def _range(content_range: str, length: int) -> tuple[int, int, str]:

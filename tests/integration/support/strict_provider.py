@@ -35,7 +35,13 @@ class Strict(Hands):
             return error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
         return self.refusal(request) or request
 
-    def refusal(self, request: Request) -> Answer | None:
+    def answer(self, request: Request, answer: Answer) -> Answer:
+        """Say of an unknown upload what the server behind fails to say: it stumbles over it."""
+        if request.method in {"PUT", "POST"} and "uploadId" in request.query and answer.status == 500:
+            return error(404, "NoSuchUpload", "The specified upload does not exist.")
+        return answer
+
+    def refusal(self, _request: Request) -> Answer | None:
         """Return what else this provider says no to."""
         return None
 
@@ -86,6 +92,7 @@ class Google(Strict):
 
     def answer(self, request: Request, answer: Answer) -> Answer:
         """Give objects made of parts an ETag that is no MD5."""
+        answer = super().answer(request, answer)
         found = _MULTIPART_ETAG.match(answer.headers.get("etag", ""))
         return replace(answer, headers={**answer.headers, "etag": f'"google-{found[1]}"'}) if found else answer
 
