@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from pgkeeper.model.errors import IntegrityError
+from pgkeeper.stores.bucket import ObjectGoneError
 from pgkeeper.stores.files import BLOCK
 from pgkeeper.stores.s3_requests import S3Requests, given, says
 
