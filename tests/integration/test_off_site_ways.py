@@ -14,13 +14,19 @@ import pytest
 
 from .support.faulty_http import LASTING, Fault, Faulty, error, method
 from .support.history import aged_copy, history, newest, settled
-from .support.http_proxy import http_proxy
+from .support.http_proxy import Answer, http_proxy
 from .support.object_storage import KEY, KEY_ID, make_bucket, object_storage
 from .support.off_site import ENCRYPTION_KEY, BucketInside, set_up
 from .support.product import CONFIGURATION, DONE, FAILED, INTEGRITY, REFUSED, USAGE, Pgkeeper
 from .support.user import SERVICE_USER, service_ids
 from .support.workspace import Workspace
 
+EMPTY_LISTING = Answer(
+    200,
+    {"content-type": "application/xml"},
+    b'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><KeyCount>0</KeyCount>'
+    b"<MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>",
+)
 PROGRAM = """
 import asyncio, json, sys
 from pgkeeper.cloud_backup_service import CloudBackupService
@@ -261,3 +267,53 @@ def test_settings_that_cannot_be_meant_are_named(
     assert named in run.error
     assert KEY not in run.output
     assert ENCRYPTION_KEY not in run.output
+
+
+def test_a_clone_removes_nothing_that_the_original_keeps(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
+    from pgkeeper.stores.owner import Owner
+
+    pgkeeper.configure(BACKUP_RETENTION_DAYS="60", BACKUP_LOCAL_RETENTION_DAYS="365")
+    history(pgkeeper, 50, 40, 2, 1)
+    pgkeeper("sync").exits(DONE)
+    (owner,) = inside.named("owner.json")
+    ours = inside.objects()[owner]
+    document = Owner.model_validate(json.loads(ours)["document"])
+    script = (
+        "import sys; from pathlib import Path; from pgkeeper.crypto.ring import key_ring; from pgkeeper.settings import load_settings;"
+        " settings = load_settings(); import json;"
+        " sys.stdout.buffer.write(key_ring(settings, settings.state_dir).sealer().seal('owner', json.loads(sys.argv[1])))"
+    )
+    theirs = subprocess.run(
+        [sys.executable, "-c", script, document.model_copy(update={"machine": "f" * 32}).model_dump_json()],
+        user=SERVICE_USER, group=SERVICE_USER, extra_groups=[], env=pgkeeper.environment(), cwd="/", capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    inside.put(owner, theirs)
+    upload = inside.client.create_multipart_upload(Bucket=inside.bucket, Key=inside.named("database.sql.gz.enc")[0])
+    pgkeeper.configure(BACKUP_RETENTION_DAYS="30")
+    settled(pgkeeper)
+    before = inside.objects()
+    assert "another machine" in pgkeeper("sync").exits(REFUSED).error
+    assert "another machine" in pgkeeper("expire").exits(FAILED).error
+    assert inside.objects() == before
+    assert [one["UploadId"] for one in inside.unfinished()] == [upload["UploadId"]]
+
+
+def test_names_as_long_as_postgresql_allows_go_off_site_too(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
+    name = pgkeeper.create_database("ü" * 31)
+    pgkeeper.backup(name)
+    pgkeeper("sync").exits(DONE)
+    pgkeeper("verify", "--from", "cloud", "--level", "restore").exits(DONE)
+    assert pgkeeper.restore("latest", "--from", "cloud", "--to", "back")["rows"] == 100
+
+
+def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: BucketInside, server: str) -> None:
+    pgkeeper.create_database("app")
+    empty = Fault(lambda request: request.method == "GET" and "list-type" in request.query, LASTING, changes_answer=lambda _answer: EMPTY_LISTING)
+    with http_proxy(server, Faulty(empty)) as proxy:
+        set_up(pgkeeper, proxy.url, inside.bucket)
+        backup_id = pgkeeper.backup("app")
+        pgkeeper("sync").exits(DONE)
+        report = pgkeeper("sync", "--json").exits(DONE).json
+        assert report["outcomes"] == []
+        assert (report["stores"][0]["copies"], report["stores"][0]["lost"]) == (1, [])
+    assert [key.split("/")[-2] for key in inside.named("manifest.json")] == [backup_id]
