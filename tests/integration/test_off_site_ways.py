@@ -308,7 +308,7 @@ def test_names_as_long_as_postgresql_allows_go_off_site_too(pgkeeper: Pgkeeper, 
 
 def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: BucketInside, server: str) -> None:
     pgkeeper.create_database("app")
-    empty = Fault(lambda request: request.method == "GET" and "list-type" in request.query, LASTING, changes_answer=lambda _answer: EMPTY_LISTING)
+    empty = Fault(method("GET", "list-type"), LASTING, changes_answer=lambda _answer: EMPTY_LISTING)
     with http_proxy(server, Faulty(empty)) as proxy:
         set_up(pgkeeper, proxy.url, inside.bucket)
         backup_id = pgkeeper.backup("app")
