@@ -100,6 +100,7 @@ def test_a_database_comes_back_when_nothing_is_left_on_the_host(pgkeeper: Pgkeep
     pgkeeper.backups.mkdir()
     shutil.chown(pgkeeper.backups, "postgres", "postgres")
     report = pgkeeper.restore("latest", "--from", "cloud", "--to", "back")
+    assert "fetch" in report["phases"]
     assert (report["backup_id"], report["rows"]) == (backup_id, 50000)
     assert pgkeeper.cluster.query("select count(*), sum(n) from t", database="back") == [(50000, 1250025000)]
 

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgkeeper.host.sandbox import require_sandbox
 from pgkeeper.host.working_place import working_place
@@ -38,6 +38,11 @@ class Evidence:
     recovery_seconds: float
     server_version: str
     warnings: tuple[str, ...]
+
+    def after_fetching(self, seconds: float) -> "Evidence":
+        """Return it with the time that fetching the copy took, which a recovery takes as well."""
+        took = round(self.recovery_seconds + seconds, 3)
+        return replace(self, phases={"fetch": round(seconds, 3), **self.phases}, recovery_seconds=took)
 
 
 def prove(backup: Copy, manifest: Manifest, settings: Settings, progress: Progress, stopped: Callable[[], bool]) -> Evidence:

@@ -1,6 +1,7 @@
 """Restore a backup beside what is there: a new database, compared with the manifest, opened only when it is whole."""
 
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -128,7 +129,11 @@ def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> 
         _require_room(session, cluster, target)
         log.info("restore begun", backup_id=backup.backup_id, target=target)
         try:
-            with backup.being_read(), backup.at_hand(downloads(settings), progress) as at_hand:
+            with ExitStack() as stack:
+                stack.enter_context(backup.being_read())
+                fetching = time.monotonic()
+                at_hand = stack.enter_context(backup.at_hand(downloads(settings), progress))
+                fetched = {"fetch": round(time.monotonic() - fetching, 3)} if request.source != "local" else {}
                 result = DatabaseRestore(
                     session,
                     cluster,
@@ -151,7 +156,7 @@ def restore(request: RestoreRequest, settings: Settings, progress: Progress) -> 
             created_at=backup.created_at,
             restored_at=datetime.now(UTC),
             seconds=time.monotonic() - began,
-            phases=result.phases,
+            phases={**fetched, **result.phases},
             tables=len(manifest.contents.tables),
             rows=manifest.contents.rows,
             created_roles=result.created_roles,

@@ -185,7 +185,10 @@ def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Pro
                 problems = _content_problems(backup, backup.manifest(), progress)
             elif request.level == "restore":
                 with backup.at_hand(downloads(settings), progress) as at_hand:
+                    fetched = time.monotonic() - began
                     evidence = prove(at_hand, at_hand.manifest(), settings, progress, stop.is_set)
+                if request.source != "local":
+                    evidence = evidence.after_fetching(fetched)
             if problems:
                 raise IntegrityError(f"backup {backup.backup_id} is not what its manifest says", "; ".join(problems), "use another backup")
             backup.keep_proof(
