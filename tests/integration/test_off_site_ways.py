@@ -317,3 +317,22 @@ def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: Buc
         assert report["outcomes"] == []
         assert (report["stores"][0]["copies"], report["stores"][0]["lost"]) == (1, [])
     assert [key.split("/")[-2] for key in inside.named("manifest.json")] == [backup_id]
+
+
+def test_no_key_stands_in_logs_state_jobs_or_answers(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
+    pgkeeper.create_database("app")
+    pgkeeper.backup("app")
+    said = [pgkeeper("sync").exits(DONE).output, pgkeeper("verify", "--from", "cloud", "--level", "restore").exits(DONE).output]
+    with inside.gone():
+        pgkeeper.backup("app")
+        said += [pgkeeper(*call).output for call in (("sync",), ("doctor",), ("list", "--from", "cloud"), ("expire",))]
+    jobs = [job["job_id"] for job in pgkeeper("job", "list", "--json").json["jobs"]]
+    said += [pgkeeper("job", "log", job).output for job in jobs]
+    files = {
+        path: path.read_bytes() for root in (pgkeeper.logs, pgkeeper.state, pgkeeper.backups) for path in root.rglob("*") if path.is_file()
+    }
+    assert any(path.name == "pgkeeper.log" for path in files)
+    for secret in (KEY, ENCRYPTION_KEY):
+        assert not [text for text in said if secret in text]
+        assert not [path for path, content in files.items() if secret.encode() in content]
+    assert not [path for path in files if path.stat().st_mode & 0o077 and pgkeeper.state in path.parents]
