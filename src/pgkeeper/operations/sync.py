@@ -9,7 +9,7 @@ from pgkeeper.host.identity import machine_id
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import ErrorInfo, IntegrityError
-from pgkeeper.model.ledger import CopyRecord, Ledger, hold_against
+from pgkeeper.model.ledger import Ledger
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.off_site_settings import BucketSettings, OffSite
@@ -17,13 +17,12 @@ from pgkeeper.operations.copy_record import record_of
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.off_site import cloud_store, ledger_change, read_ledger
 from pgkeeper.operations.places import local_store
+from pgkeeper.operations.reckon import reckon
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_sync_failed
 from pgkeeper.operations.waiting import waiting_for
 from pgkeeper.settings import Settings
-from pgkeeper.stores.bucket import ObjectGoneError
-from pgkeeper.stores.cloud import CloudStore, Listing
-from pgkeeper.stores.cloud_copy import CloudCopy
+from pgkeeper.stores.cloud import CloudStore
 from pgkeeper.stores.local_copy import LocalCopy
 from pgkeeper.stores.send import Sender
 
@@ -127,7 +126,7 @@ class _StoreSync:
             waiting = self._waiting(self._request.backups)
             self._claim(waiting)
             listing = self._store.listing()
-            self._reckon(listing)
+            self._lost = list(reckon(self._store, self._bucket, listing, self._settings))
             self._sender.forget_others(waiting)
             self._store.sweep(listing.strays, self._sender.under_way)
             failed: set[tuple[str, str]] = set()
@@ -189,44 +188,6 @@ class _StoreSync:
             return
         clusters = {manifest.cluster.label: manifest.cluster.system_identifier for manifest in _readable(waiting)}
         self._store.claim(machine_id(self._settings.state_dir), clusters.items(), adopt=self._request.adopt)
-
-    def _reckon(self, listing: Listing) -> None:
-        """Hold the store against the ledger: what is lost is named and sent again where it can be, what is unknown is looked at."""
-        listed = {(copy.cluster, copy.backup_id): {name: found.size for name, found in copy.objects.items()} for copy in listing.copies}
-        with ledger_change(self._settings, self._bucket) as change:
-            found = hold_against(
-                change.ledger, listed, datetime.now(UTC), self._settings.retention_days, store_expires=not self._store.may_delete
-            )
-            losses = [loss for loss in found.losses if not self._is_there(loss.copy)]
-            for loss in losses:
-                text = f"the copy of backup {loss.copy.backup_id} in {self._store.where} is lost: {loss.what}"
-                self._lost.append(text)
-                log.error("a copy is lost", store=self._name, backup_id=loss.copy.backup_id, what=loss.what)
-            change.ledger = change.ledger.without([*(loss.copy for loss in losses), *found.expired])
-            by_place = {(copy.cluster, copy.backup_id): copy for copy in listing.copies}
-            for place in found.unknown:
-                record = self._examined(by_place[place])
-                if record is not None:
-                    change.ledger = change.ledger.with_copy(record)
-
-    def _is_there(self, record: CopyRecord) -> bool:
-        """Ask for each object of a copy that the listing did not have as it was: a listing may come late."""
-        try:
-            copy = self._store.copy(record.cluster, record.database, record.backup_id, record.objects)
-        except ObjectGoneError:
-            return False
-        return {name: found.size for name, found in copy.objects.items()} == record.objects
-
-    def _examined(self, copy: CloudCopy) -> CopyRecord | None:
-        """Return what is to be known of a copy that the ledger does not know: a sync may have been killed before it wrote that down."""
-        try:
-            copy.require_complete()
-            return record_of(copy, None, datetime.now(UTC))
-        except IntegrityError as error:
-            text = f"the copy of backup {copy.backup_id} in {self._store.where} cannot be believed: {error}"
-            self._lost.append(text)
-            log.error("a copy cannot be believed", store=self._name, backup_id=copy.backup_id, error=str(error))
-            return None
 
     def _copy(self, backup: LocalCopy) -> bool:
         began = time.monotonic()

@@ -1,0 +1,54 @@
+"""Hold a store off site against the ledger: what is lost is named, and what is unknown looked at."""
+
+from datetime import UTC, datetime
+
+from pgkeeper.host.logs import log
+from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.ledger import CopyRecord, hold_against
+from pgkeeper.off_site_settings import BucketSettings
+from pgkeeper.operations.copy_record import record_of
+from pgkeeper.operations.off_site import ledger_change
+from pgkeeper.settings import Settings
+from pgkeeper.stores.bucket import ObjectGoneError
+from pgkeeper.stores.cloud import CloudStore, Listing
+from pgkeeper.stores.cloud_copy import CloudCopy
+
+
+def reckon(store: CloudStore, bucket: BucketSettings, listing: Listing, settings: Settings) -> tuple[str, ...]:
+    """Bring the ledger in line with `listing`, and return what was lost or can't be believed, a line each.
+
+    What is lost is then waiting again, where the host still has it.
+    """
+    now = datetime.now(UTC)
+    by_place = {(copy.cluster, copy.backup_id): copy for copy in listing.copies}
+    listed = {place: {name: found.size for name, found in copy.objects.items()} for place, copy in by_place.items()}
+    told = []
+    with ledger_change(settings, bucket) as change:
+        found = hold_against(change.ledger, listed, now, settings.retention_days, store_expires=not store.may_delete)
+        losses = [loss for loss in found.losses if not _is_there(store, loss.copy)]
+        for loss in losses:
+            told.append(f"the copy of backup {loss.copy.backup_id} in {store.where} is lost: {loss.what}")
+            log.error("a copy is lost", store=store.name, backup_id=loss.copy.backup_id, what=loss.what)
+        change.ledger = change.ledger.without([*(loss.copy for loss in losses), *found.expired])
+        for place in found.unknown:
+            try:
+                change.ledger = change.ledger.with_copy(_examined(by_place[place], now))
+            except IntegrityError as error:
+                told.append(f"the copy of backup {by_place[place].backup_id} in {store.where} cannot be believed: {error}")
+                log.error("a copy cannot be believed", store=store.name, backup_id=by_place[place].backup_id, error=str(error))
+    return tuple(told)
+
+
+def _is_there(store: CloudStore, record: CopyRecord) -> bool:
+    """Ask for each object of a copy that the listing did not have as it was: a listing may come late."""
+    try:
+        copy = store.copy(record.cluster, record.database, record.backup_id, record.objects)
+    except ObjectGoneError:
+        return False
+    return {name: found.size for name, found in copy.objects.items()} == record.objects
+
+
+def _examined(copy: CloudCopy, now: datetime) -> CopyRecord:
+    """Return what is to be known of a copy that the ledger does not know: a sync may have been killed before it wrote that down."""
+    copy.require_complete()
+    return record_of(copy, None, now)
