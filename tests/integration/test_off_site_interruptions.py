@@ -70,6 +70,21 @@ def test_an_upload_that_is_killed_goes_on_where_it_was(pgkeeper: Pgkeeper, insid
     assert not list((pgkeeper.state / "off-site").glob("*-on-its-way/*"))
 
 
+def test_copying_one_backup_leaves_what_was_sent_of_another(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
+    pgkeeper.create_database("app", LARGE)
+    pgkeeper.backup("app")
+    pgkeeper.configure(BACKUP_CLOUD_UPLOAD_LIMIT=SLOW)
+    with pgkeeper.start("sync") as running:
+        wait_until(lambda: bool(inside.unfinished()) and parts_sent(inside) >= 1, "a part", 60)
+        os.kill(running.pid, signal.SIGKILL)
+        running.result()
+    before = inside.unfinished()[0]["UploadId"]
+    pgkeeper.create_database("small")
+    small = pgkeeper.backup("small")
+    pgkeeper("sync", small).exits(DONE)
+    assert [upload["UploadId"] for upload in inside.unfinished()] == [before]
+
+
 def test_what_will_not_be_sent_any_more_leaves_nothing_there(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
     pgkeeper.create_database("app", LARGE)
     backup_id = pgkeeper.backup("app")

@@ -123,11 +123,10 @@ class _StoreSync:
     def run(self) -> None:
         """Look, and copy what is missing until nothing is. What goes wrong is remembered for the report."""
         try:
-            waiting = self._waiting(self._request.backups)
-            self._claim(waiting)
+            self._claim(self._waiting(self._request.backups))
             listing = self._store.listing()
             self._lost = list(reckon(self._store, self._bucket, listing, self._settings))
-            self._sender.forget_others(waiting)
+            self._sender.forget_others([*self._waiting(), *self._waiting(self._request.backups)])
             self._store.sweep(listing.strays, self._sender.under_way)
             failed: set[tuple[str, str]] = set()
             # Copying may take hours, in which the next backup is made.
