@@ -31,6 +31,15 @@ options:
       - Database whose backup is restored, needed for O(backup=latest) where there are backups of several.
       - With O(undo=true) the database whose last replacement is undone, needed where several were replaced.
     type: str
+  source:
+    description: Which copy is restored, the one on the host, or one off site.
+    type: str
+    choices: [local, cloud, replica]
+    default: local
+  host:
+    description: With O(source=cloud) or O(source=replica), the host whose backups are meant. Left out, this one.
+    type: str
+    default: ""
   to:
     description:
       - Name of the new database. Left out, it is made from the database's and the backup's.
@@ -164,6 +173,8 @@ ARGUMENTS: dict[str, Any] = {
     "request_id": {"type": "str", "required": True},
     "backup": {"type": "str", "default": "latest"},
     "database": {"type": "str"},
+    "source": {"type": "str", "choices": ["local", "cloud", "replica"], "default": "local"},
+    "host": {"type": "str", "default": ""},
     "to": {"type": "str"},
     "replace": {"type": "bool", "default": False},
     "undo": {"type": "bool", "default": False},
@@ -189,6 +200,8 @@ def command_line(params: dict[str, Any]) -> list[str]:
     arguments += [f"--{option}={params[option]}" for option in ("database", "to") if params[option]]
     if params["undo"]:
         return [*arguments, "--undo", f"--confirm={params['confirmation']}"]
+    arguments.append(f"--from={params['source']}")
+    arguments += [f"--host={params['host']}"] if params["host"] else []
     arguments += ["--replace", f"--confirm={params['confirmation']}"] if params["replace"] else []
     arguments += ["--trust-database"] if params["trust_database"] else []
     return [*arguments, "--", params["backup"]]  # an identifier begins with the database's name, maybe with a dash
@@ -228,7 +241,7 @@ def choose(params: dict[str, Any]) -> tuple[Callable[[Settings], BaseModel], Cal
     if params["undo"]:
         back = UndoRequest(confirmation=params["confirmation"], **given)
         return lambda settings: plan_undo(back, settings), lambda settings: undo(back, settings, NullProgress())
-    given |= {name: params[name] for name in ("backup", "trust_database")}
+    given |= {name: params[name] for name in ("backup", "source", "host", "trust_database")}
     if params["replace"]:
         instead = ReplaceRequest(confirmation=params["confirmation"], **given)
         return lambda settings: plan_replace(instead, settings), lambda settings: replace(instead, settings, NullProgress())

@@ -21,6 +21,15 @@ options:
     type: list
     elements: str
     default: []
+  source:
+    description: Which copy is checked, the one on the host, or one off site.
+    type: str
+    choices: [local, cloud, replica]
+    default: local
+  host:
+    description: With O(source=cloud) or O(source=replica), the host whose backups are meant. Left out, this one.
+    type: str
+    default: ""
   level:
     description:
       - V(checksum) compares every byte with the manifest.
@@ -125,6 +134,8 @@ if TYPE_CHECKING:
 ARGUMENTS: dict[str, Any] = {
     "backup": {"type": "str", "default": "latest"},
     "databases": {"type": "list", "elements": "str", "default": []},
+    "source": {"type": "str", "choices": ["local", "cloud", "replica"], "default": "local"},
+    "host": {"type": "str", "default": ""},
     "level": {"type": "str", "choices": ["checksum", "contents", "restore"], "default": "contents"},
     "max_age": {"type": "str"},
     **JOB_ARGUMENTS,
@@ -133,7 +144,8 @@ ARGUMENTS: dict[str, Any] = {
 
 def command_line(params: dict[str, Any]) -> list[str]:
     """The arguments of `pgkeeper` that do what the parameters ask for."""
-    arguments = ["verify", f"--level={params['level']}"]
+    arguments = ["verify", f"--level={params['level']}", f"--from={params['source']}"]
+    arguments += [f"--host={params['host']}"] if params["host"] else []
     if params["max_age"]:
         arguments.append(f"--if-older-than={params['max_age']}")
     arguments += [f"--database={name}" for name in params["databases"]]
@@ -159,7 +171,14 @@ def main() -> None:
     from pgkeeper.operations.verify import VerifyRequest, due, verify
 
     max_age = duration(module, "max_age")
-    request = VerifyRequest(backup=params["backup"], databases=tuple(params["databases"]), level=params["level"], if_older_than=max_age)
+    request = VerifyRequest(
+        backup=params["backup"],
+        source=params["source"],
+        host=params["host"],
+        databases=tuple(params["databases"]),
+        level=params["level"],
+        if_older_than=max_age,
+    )
 
     def preview(settings: Settings) -> dict[str, Any]:
         backups = due(request, settings)

@@ -125,15 +125,21 @@ def test_a_backup_is_asked_for_as_given() -> None:
 
 
 def test_a_check_is_asked_for_as_given() -> None:
-    params: dict[str, Any] = {"backup": "-x-20260301T030000Z", "databases": [], "level": "contents", "max_age": None}
-    assert module("pgkeeper_verify").command_line(params) == ["verify", "--level=contents", "--", "-x-20260301T030000Z"]
+    given = {name: option.get("default") for name, option in module("pgkeeper_verify").ARGUMENTS.items()}
+    command_line = module("pgkeeper_verify").command_line
+    local = command_line({**given, "backup": "-x-20260301T030000Z"})
+    assert local == ["verify", "--level=contents", "--from=local", "--", "-x-20260301T030000Z"]
+    off_site = command_line({**given, "source": "cloud", "host": "db1"})
+    assert off_site == ["verify", "--level=contents", "--from=cloud", "--host=db1", "--", "latest"]
 
 
 def test_a_restore_is_asked_for_as_given() -> None:
-    assert module("pgkeeper_restore").command_line(wish(database="-x")) == [
+    assert module("pgkeeper_restore").command_line(wish(database="-x", source="cloud", host="db1")) == [
         "restore",
         "--request-id=a b",
         "--database=-x",
+        "--from=cloud",
+        "--host=db1",
         "--",
         "latest",
     ]
@@ -149,6 +155,7 @@ def test_a_replacement_is_asked_for_with_the_word_that_was_given() -> None:
     assert module("pgkeeper_restore").command_line(wish(replace=True, confirmation="restore", backup="-x-20260301T030000Z")) == [
         "restore",
         "--request-id=a b",
+        "--from=local",
         "--replace",
         "--confirm=restore",
         "--",
