@@ -124,7 +124,7 @@ def test_the_protocol_is_kept_and_says_what_the_checklist_asks(pgkeeper: Pgkeepe
         f"of host      {host}, 1 copies in",
         "recovery     ",
         "age of data  ",
-        "100 rows in 1 databases",
+        "100 rows in 1 database",
         "PROVE",
     ):
         assert words in protocol
