@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -123,7 +124,7 @@ def test_the_protocol_is_kept_and_says_what_the_checklist_asks(pgkeeper: Pgkeepe
         f"of host      {host}, 1 copies in",
         "recovery     ",
         "age of data  ",
-        "100 rows in 1 databases",
+        "100 rows in 1 database",
         "PROVE",
     ):
         assert words in protocol
@@ -216,6 +217,9 @@ def test_a_bucket_that_is_gone_is_a_failed_drill_with_a_protocol(pgkeeper: Pgkee
     protocol = driller("drill", "show", run.json["drill_id"]).exits(DONE).stdout
     assert "result       failed" in protocol
     assert run.json["error"]["what"] in protocol
+    (job,) = driller("job", "list", "--json").json["jobs"]
+    events = driller("job", "log", job["job_id"], "--json").json["events"]
+    assert [event["text"] for event in events if event["kind"] == "error"] == [run.error.removeprefix("pgkeeper: ")]
 
 
 def test_a_wrong_key_brings_nothing_back(pgkeeper: Pgkeeper, driller: Pgkeeper, inside: BucketInside) -> None:
@@ -253,3 +257,18 @@ def test_a_drill_is_a_job_that_is_done_once(pgkeeper: Pgkeeper, driller: Pgkeepe
     again = driller("drill", "run", "--host", host, "--job", "quarter-3", "--json").exits(DONE).json
     assert again == first
     assert len(driller("drill", "list", "--json").json["drills"]) == 1
+
+
+def test_a_drill_that_was_killed_leaves_nothing_in_the_way_of_the_next(pgkeeper: Pgkeeper, driller: Pgkeeper, inside: BucketInside) -> None:
+    pgkeeper.create_database("app", TABLE.format(20000))
+    host = lost(pgkeeper, "app")
+    before = inside.listing()
+    with driller.start("drill", "run", "--host", host) as running:
+        running.wait_for_child("postgres")
+        running.signal(signal.SIGKILL)
+        running.result()
+    assert list(driller.backups.glob(".downloads/*"))
+    driller("drill", "run", "--host", host).exits(DONE)
+    assert driller.debris() == []
+    assert inside.listing() == before
+    assert "app" not in pgkeeper.cluster.databases()

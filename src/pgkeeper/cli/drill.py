@@ -116,7 +116,7 @@ def _show(report: "DrillReport") -> None:
             ("took", format_duration(report.seconds)),
             ("recovery", f"{_duration(report.recovery_seconds)} ({of_recovery})" if of_recovery else "-"),
             ("age of data", _duration(report.age_seconds)),
-            ("compared", f"{sum(compared)} rows in {len(compared)} databases"),
+            ("compared", f"{sum(compared)} rows in {len(compared)} database{'' if len(compared) == 1 else 's'}"),
             ("the bucket", listing),
         ]
     )
