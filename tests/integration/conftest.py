@@ -15,6 +15,8 @@ import pytest
 
 from .support import zoo
 from .support.cluster import Cluster
+from .support.object_storage import make_bucket, object_storage
+from .support.off_site import BucketInside, set_up
 from .support.product import Pgkeeper, Run
 from .support.waiting import wait_until
 from .support.workspace import Workspace
@@ -93,6 +95,21 @@ def pgkeeper(cluster: Cluster, workspace: Workspace, request: pytest.FixtureRequ
             cluster.drop_database(database)
     assert not strays, "databases were left behind"
     assert cluster.roles() == roles, "roles were left behind or lost"
+
+
+@pytest.fixture(scope="session")
+def storage() -> Iterator[str]:
+    """The address of a provider of buckets."""
+    with object_storage() as address:
+        yield address
+
+
+@pytest.fixture
+def inside(storage: str, pgkeeper: Pgkeeper) -> BucketInside:
+    """The bucket that `pgkeeper` copies into."""
+    bucket = make_bucket(storage)
+    set_up(pgkeeper, storage, bucket)
+    return BucketInside(storage, bucket)
 
 
 def assert_nothing_left(product: Pgkeeper) -> None:

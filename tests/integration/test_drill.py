@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from .support.mail import mail_server
-from .support.object_storage import make_bucket, object_storage
-from .support.off_site import BucketInside, set_up
+from .support.off_site import BucketInside, another_host, identity
 from .support.product import BUSY, CONFIGURATION, DONE, FAILED, INTEGRITY, USAGE, Pgkeeper
-from .support.workspace import Workspace
 
 TABLE = "create table t as select n, repeat('x', n % 100) as filler from generate_series(1, {}) n;"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with object_storage() as address:
-        yield address
-
-
 @pytest.fixture
-def inside(server: str, pgkeeper: Pgkeeper) -> BucketInside:
-    """The bucket that `pgkeeper`, the host that will be lost, copies into."""
-    bucket = make_bucket(server)
-    set_up(pgkeeper, server, bucket)
-    return BucketInside(server, bucket)
-
-
-@pytest.fixture
-def driller(server: str, inside: BucketInside, pgkeeper: Pgkeeper, workspace: Workspace) -> Pgkeeper:
+def driller(storage: str, inside: BucketInside, pgkeeper: Pgkeeper) -> Pgkeeper:
     """A new host that has nothing but bucket and key."""
-    other = Pgkeeper(pgkeeper.cluster, workspace.path / f"{pgkeeper.home.name[:3]}-drill")
-    (other.state / "host-identity").write_text("driller\n")
-    set_up(other, server, inside.bucket, BACKUP_CLOUD_EXPIRY="bucket")
-    return other
-
-
-def identity(keeper: Pgkeeper) -> str:
-    return (keeper.state / "host-identity").read_text().strip()
+    return another_host(pgkeeper, storage, inside.bucket, "driller", BACKUP_CLOUD_EXPIRY="bucket")
 
 
 def lost(keeper: Pgkeeper, *databases: str) -> str:

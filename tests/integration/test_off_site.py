@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,38 +12,15 @@ import pytest
 from .support.compare import contents
 from .support.documentation import marked_block, run_as_written
 from .support.history import history, settled
-from .support.object_storage import make_bucket, object_storage
-from .support.off_site import ENCRYPTION_KEY, BucketInside, openssl, set_up
+from .support.off_site import ENCRYPTION_KEY, BucketInside, another_host, identity, openssl
 from .support.product import DONE, FAILED, INTEGRITY, REFUSED, USAGE, Pgkeeper
 from .support.user import make_service_directory
-from .support.workspace import Workspace
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with object_storage() as address:
-        yield address
 
 
 @pytest.fixture
-def inside(server: str, pgkeeper: Pgkeeper) -> BucketInside:
-    """The bucket that `pgkeeper` copies into."""
-    bucket = make_bucket(server)
-    set_up(pgkeeper, server, bucket)
-    return BucketInside(server, bucket)
-
-
-@pytest.fixture
-def another_host(server: str, inside: BucketInside, pgkeeper: Pgkeeper, workspace: Workspace) -> Pgkeeper:
+def newcomer(storage: str, inside: BucketInside, pgkeeper: Pgkeeper) -> Pgkeeper:
     """A new host that has nothing but bucket and key."""
-    other = Pgkeeper(pgkeeper.cluster, workspace.path / f"{pgkeeper.home.name[:3]}-new")
-    (other.state / "host-identity").write_text("new\n")
-    set_up(other, server, inside.bucket)
-    return other
-
-
-def identity(keeper: Pgkeeper) -> str:
-    return (keeper.state / "host-identity").read_text().strip()
+    return another_host(pgkeeper, storage, inside.bucket, "new")
 
 
 def test_what_is_backed_up_is_copied_and_nothing_of_it_can_be_read_there(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
@@ -117,33 +93,33 @@ def test_a_database_takes_its_place_again_from_a_copy(pgkeeper: Pgkeeper, inside
 
 
 def test_another_host_restores_from_bucket_and_key_alone_and_changes_nothing_there(
-    pgkeeper: Pgkeeper, another_host: Pgkeeper, inside: BucketInside
+    pgkeeper: Pgkeeper, newcomer: Pgkeeper, inside: BucketInside
 ) -> None:
     pgkeeper.create_database("app")
     backup_id = pgkeeper.backup("app")
     pgkeeper("sync").exits(DONE)
     before = inside.objects()
     host = identity(pgkeeper)
-    missing = another_host("catalog", "rebuild", "--from", "cloud").exits(USAGE)
+    missing = newcomer("catalog", "rebuild", "--from", "cloud").exits(USAGE)
     assert host in missing.error
-    rebuilt = another_host("catalog", "rebuild", "--from", "cloud", "--host", host, "--json").exits(DONE).json
+    rebuilt = newcomer("catalog", "rebuild", "--from", "cloud", "--host", host, "--json").exits(DONE).json
     assert (rebuilt["copies"], rebuilt["host"], rebuilt["adopted"]) == (1, host, False)
-    another_host("verify", "--from", "cloud", "--host", host, "--level", "restore").exits(DONE)
-    report = another_host.restore(backup_id, "--from", "cloud", "--host", host, "--to", "there")
+    newcomer("verify", "--from", "cloud", "--host", host, "--level", "restore").exits(DONE)
+    report = newcomer.restore(backup_id, "--from", "cloud", "--host", host, "--to", "there")
     pgkeeper.databases.add("there")
     assert report["rows"] == 100
     assert inside.objects() == before
 
 
-def test_a_new_machine_goes_on_as_the_old_one(pgkeeper: Pgkeeper, another_host: Pgkeeper, inside: BucketInside) -> None:
+def test_a_new_machine_goes_on_as_the_old_one(pgkeeper: Pgkeeper, newcomer: Pgkeeper, inside: BucketInside) -> None:
     pgkeeper.create_database("app")
     first = pgkeeper.backup("app")
     pgkeeper("sync").exits(DONE)
     host = identity(pgkeeper)
-    another_host("catalog", "rebuild", "--from", "cloud", "--host", host, "--adopt").exits(DONE)
-    second = another_host.backup("app")
-    another_host("sync").exits(DONE)
-    listed = another_host("list", "--json").exits(DONE).json["backups"]
+    newcomer("catalog", "rebuild", "--from", "cloud", "--host", host, "--adopt").exits(DONE)
+    second = newcomer.backup("app")
+    newcomer("sync").exits(DONE)
+    listed = newcomer("list", "--json").exits(DONE).json["backups"]
     assert {backup["backup_id"]: backup["stores"] for backup in listed} == {first: ["cloud"], second: ["local", "cloud"]}
 
 

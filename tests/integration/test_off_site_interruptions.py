@@ -5,38 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from .support.history import aged_copy, newest, settled
 from .support.mail import mail_server
-from .support.object_storage import make_bucket, object_storage
-from .support.off_site import BucketInside, set_up
+from .support.off_site import BucketInside, another_host
 from .support.product import BUSY, DONE, FAILED, Pgkeeper
 from .support.user import make_service_directory
 from .support.waiting import wait_until
-from .support.workspace import Workspace
 
 # Does not compress: about 27 MB in four parts.
 LARGE = """
 create table t as select md5(n::text || 'a') || md5(n::text || 'b') || md5(n::text || 'c') as filler from generate_series(1, 500000) n;
 """
 SLOW = "3M"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with object_storage() as address:
-        yield address
-
-
-@pytest.fixture
-def inside(server: str, pgkeeper: Pgkeeper) -> BucketInside:
-    bucket = make_bucket(server)
-    set_up(pgkeeper, server, bucket)
-    return BucketInside(server, bucket)
 
 
 def parts_sent(inside: BucketInside) -> int:
@@ -152,13 +136,9 @@ def test_the_owner_hears_of_failing_copies_once_and_not_each_half_hour(pgkeeper:
     assert len(mailbox.messages) == 1
 
 
-def test_two_hosts_with_clusters_of_one_name_never_meet_in_a_bucket(
-    pgkeeper: Pgkeeper, inside: BucketInside, server: str, workspace: Workspace
-) -> None:
+def test_two_hosts_with_clusters_of_one_name_never_meet_in_a_bucket(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
     pgkeeper.create_database("app")
-    other = Pgkeeper(pgkeeper.cluster, workspace.path / f"{pgkeeper.home.name[:3]}-other")
-    (other.state / "host-identity").write_text("other\n")
-    set_up(other, server, inside.bucket)
+    other = another_host(pgkeeper, storage, inside.bucket, "other")
     mine, theirs = pgkeeper.backup("app"), other.backup("app")
     for keeper in (pgkeeper, other):
         keeper("sync").exits(DONE)

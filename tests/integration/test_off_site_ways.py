@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,11 +14,10 @@ import pytest
 from .support.faulty_http import LASTING, Fault, Faulty, error, method
 from .support.history import aged_copy, history, newest, settled
 from .support.http_proxy import Answer, http_proxy
-from .support.object_storage import KEY, KEY_ID, make_bucket, object_storage
-from .support.off_site import ENCRYPTION_KEY, BucketInside, set_up
+from .support.object_storage import KEY, KEY_ID, make_bucket
+from .support.off_site import ENCRYPTION_KEY, BucketInside, another_host, identity, set_up
 from .support.product import CONFIGURATION, DONE, FAILED, INTEGRITY, REFUSED, USAGE, Pgkeeper
 from .support.user import SERVICE_USER, service_ids
-from .support.workspace import Workspace
 
 EMPTY_LISTING = Answer(
     200,
@@ -46,19 +44,6 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with object_storage() as address:
-        yield address
-
-
-@pytest.fixture
-def inside(server: str, pgkeeper: Pgkeeper) -> BucketInside:
-    bucket = make_bucket(server)
-    set_up(pgkeeper, server, bucket)
-    return BucketInside(server, bucket)
-
-
 def identity_file(directory: Path) -> tuple[str, Path]:
     """A new pair of keys of age: the public one, and the file of the private one, the service user's own."""
     import pyrage
@@ -72,7 +57,7 @@ def identity_file(directory: Path) -> tuple[str, Path]:
 
 
 def test_with_age_a_host_cannot_read_its_own_copies_but_check_them(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
-    recipient, identity = identity_file(pgkeeper.home)
+    recipient, private = identity_file(pgkeeper.home)
     pgkeeper.configure(BACKUP_ENCRYPTION_METHOD="age", BACKUP_AGE_RECIPIENTS=recipient, BACKUP_ENCRYPTION_KEY=None)
     pgkeeper.create_database("app")
     backup_id = pgkeeper.backup("app")
@@ -81,27 +66,23 @@ def test_with_age_a_host_cannot_read_its_own_copies_but_check_them(pgkeeper: Pgk
     pgkeeper("verify", "--from", "cloud", "--level", "checksum").exits(DONE)
     for call in (("verify", "--from", "cloud", "--level", "contents"), ("restore", "latest", "--from", "cloud", "--to", "never")):
         assert "BACKUP_AGE_IDENTITY_FILE" in pgkeeper(*call).exits(REFUSED).error
-    pgkeeper.configure(BACKUP_AGE_IDENTITY_FILE=str(identity))
+    pgkeeper.configure(BACKUP_AGE_IDENTITY_FILE=str(private))
     pgkeeper("verify", "--from", "cloud").exits(DONE)
     assert pgkeeper.restore(backup_id, "--from", "cloud", "--to", "back")["rows"] == 100
     assert not [key for key in inside.named() if "on-its-way" in key]
     assert inside.unfinished() == []
 
 
-def test_copies_that_somebody_else_signed_are_not_believed(
-    pgkeeper: Pgkeeper, inside: BucketInside, server: str, workspace: Workspace
-) -> None:
-    recipient, identity = identity_file(pgkeeper.home)
-    age = {"BACKUP_ENCRYPTION_METHOD": "age", "BACKUP_AGE_RECIPIENTS": recipient, "BACKUP_AGE_IDENTITY_FILE": str(identity)}
+def test_copies_that_somebody_else_signed_are_not_believed(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
+    recipient, private = identity_file(pgkeeper.home)
+    age = {"BACKUP_ENCRYPTION_METHOD": "age", "BACKUP_AGE_RECIPIENTS": recipient, "BACKUP_AGE_IDENTITY_FILE": str(private)}
     pgkeeper.configure(BACKUP_ENCRYPTION_KEY=None, **age)
     pgkeeper.create_database("app")
     pgkeeper.backup("app")
     pgkeeper("sync").exits(DONE)
-    other = Pgkeeper(pgkeeper.cluster, workspace.path / f"{pgkeeper.home.name[:3]}-age")
-    (other.state / "host-identity").write_text("other\n")
-    set_up(other, server, inside.bucket)
-    other.configure(BACKUP_ENCRYPTION_KEY=None, **age)
-    host = (pgkeeper.state / "host-identity").read_text().strip()
+    other = another_host(pgkeeper, storage, inside.bucket, "other", **age)
+    other.configure(BACKUP_ENCRYPTION_KEY=None)
+    host = identity(pgkeeper)
     run = other("verify", "--from", "cloud", "--host", host).exits(INTEGRITY)
     signer = next(word for word in run.error.replace(",", " ").split() if word.startswith("pgkeeper-signer-"))
     doctor = pgkeeper("doctor").output
@@ -110,10 +91,10 @@ def test_copies_that_somebody_else_signed_are_not_believed(
     other("verify", "--from", "cloud", "--host", host).exits(DONE)
 
 
-def test_a_replica_gets_every_copy_and_goes_on_alone(pgkeeper: Pgkeeper, inside: BucketInside, server: str) -> None:
-    replica = BucketInside(server, make_bucket(server))
+def test_a_replica_gets_every_copy_and_goes_on_alone(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
+    replica = BucketInside(storage, make_bucket(storage))
     pgkeeper.configure(
-        BACKUP_REPLICA_PROVIDER="aws", BACKUP_REPLICA_ENDPOINT_URL=server, BACKUP_REPLICA_BUCKET_NAME=replica.bucket,
+        BACKUP_REPLICA_PROVIDER="aws", BACKUP_REPLICA_ENDPOINT_URL=storage, BACKUP_REPLICA_BUCKET_NAME=replica.bucket,
         BACKUP_REPLICA_KEY_ID=KEY_ID, BACKUP_REPLICA_KEY=KEY,
     )  # fmt: skip
     pgkeeper.create_database("app")
@@ -129,9 +110,9 @@ def test_a_replica_gets_every_copy_and_goes_on_alone(pgkeeper: Pgkeeper, inside:
     assert [key.split("/")[-2] for key in inside.named("manifest.json")] == [first, second]
 
 
-def test_where_the_bucket_removes_pgkeeper_asks_for_no_right_to(pgkeeper: Pgkeeper, inside: BucketInside, server: str) -> None:
+def test_where_the_bucket_removes_pgkeeper_asks_for_no_right_to(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
     forbidden = Fault(method("DELETE"), LASTING, instead=error(403, "AccessDenied", "no"))
-    with http_proxy(server, Faulty(forbidden)) as proxy:
+    with http_proxy(storage, Faulty(forbidden)) as proxy:
         set_up(
             pgkeeper, proxy.url, inside.bucket, BACKUP_CLOUD_EXPIRY="bucket", BACKUP_RETENTION_DAYS="60", BACKUP_LOCAL_RETENTION_DAYS="365"
         )
@@ -306,10 +287,10 @@ def test_names_as_long_as_postgresql_allows_go_off_site_too(pgkeeper: Pgkeeper, 
     assert pgkeeper.restore("latest", "--from", "cloud", "--to", "back")["rows"] == 100
 
 
-def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: BucketInside, server: str) -> None:
+def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
     pgkeeper.create_database("app")
     empty = Fault(method("GET", "list-type"), LASTING, changes_answer=lambda _answer: EMPTY_LISTING)
-    with http_proxy(server, Faulty(empty)) as proxy:
+    with http_proxy(storage, Faulty(empty)) as proxy:
         set_up(pgkeeper, proxy.url, inside.bucket)
         backup_id = pgkeeper.backup("app")
         pgkeeper("sync").exits(DONE)

@@ -32,6 +32,19 @@ def set_up(pgkeeper: Pgkeeper, server: str, bucket: str, **more: str) -> None:
     )
 
 
+def another_host(pgkeeper: Pgkeeper, server: str, bucket: str, name: str, **more: str) -> Pgkeeper:
+    """Another host, called `name`, on the same PostgreSQL: it has nothing but bucket and key."""
+    other = Pgkeeper(pgkeeper.cluster, pgkeeper.home.parent / f"{pgkeeper.home.name[:3]}-{name}")
+    (other.state / "host-identity").write_text(f"{name}\n")
+    set_up(other, server, bucket, **more)
+    return other
+
+
+def identity(keeper: Pgkeeper) -> str:
+    """The name under which a host's copies lie."""
+    return (keeper.state / "host-identity").read_text().strip()
+
+
 class BucketInside:
     """What somebody with the provider's console sees of a bucket, and does to it."""
 
