@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from .support.mail import mail_server
 from .support.object_storage import make_bucket, object_storage
 from .support.off_site import BucketInside, set_up
 from .support.product import BUSY, DONE, FAILED, Pgkeeper
+from .support.user import make_service_directory
 from .support.waiting import wait_until
 from .support.workspace import Workspace
 
@@ -167,8 +167,8 @@ def test_a_fetch_that_is_killed_goes_on_and_what_nobody_comes_back_for_is_remove
         assert b"PostgreSQL database dump" not in content.read_bytes()
     pgkeeper("verify", backup_id, "--from", "cloud", "--level", "restore").exits(DONE)
     assert not downloads.exists()
-    stale: Path = downloads / "stale"
-    stale.mkdir(parents=True)
+    make_service_directory(downloads)
+    stale = make_service_directory(downloads / "stale")
     os.utime(stale, (time.time() - 3 * 86400,) * 2)
     pgkeeper("expire").exits(DONE)
     assert not stale.exists()

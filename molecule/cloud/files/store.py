@@ -76,7 +76,8 @@ def door(inside: Callable[..., Iterable[bytes]], key_id: str, key: str) -> Calla
         try:
             check(environ, key_id, key)
         except Refused as refused:
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # else the next request on this connection would begin with it
+            # Else the next request on this connection would begin with it.
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             body = f"<?xml version='1.0'?><Error><Code>{refused}</Code><Message>refused</Message></Error>".encode()
             start_response("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
             return [body]

@@ -1,6 +1,6 @@
 """What every bucket guarantees, whoever runs it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -56,17 +56,15 @@ class SentPart:
     etag: str
 
 
-class Sending(Protocol):
-    """Watches a body being sent, and holds it back: may sleep, and whatever it raises ends the sending and comes out of it."""
+Sending = Callable[[int, int], None]
+"""Watches a body being sent: is told that so many bytes (second) from a position on (first) are about to go onto the line.
 
-    def __call__(self, position: int, count: int) -> None:
-        """Be told that `count` bytes from `position` on are about to go onto the line.
-
-        Positions begin again when a body is sent again. While the provider is given time to recover, `count` is 0, many times.
-        """
+It may sleep, to hold them back, and whatever it raises ends the sending and comes out of it. Positions begin again when a body is sent
+again. While the provider is given time to recover it is told of 0 bytes, many times.
+"""
 
 
-def unwatched(position: int, count: int) -> None:
+def unwatched(_position: int, _count: int) -> None:
     """Let a body go as fast as it can."""
 
 

@@ -1,93 +1,78 @@
-"""Downloading one object: in pieces, several at once, each checked before anybody uses it, going on where an earlier try was cut off."""
+"""Fetching an object in pieces that are checked one by one, a few of them at once."""
 
+import errno
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 from pgkeeper.crypto.envelope import CHUNK
+from pgkeeper.host.durable import fsync_directory
 from pgkeeper.model.errors import IntegrityError, OperationFailed
+from pgkeeper.stores.aside import aside
 from pgkeeper.stores.bucket import Bucket
 
+_AT_ONCE = 4
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 Check = Callable[[int, bytes], None]
-"""Raises IntegrityError unless the bytes are piece so-and-so (from 0) of the object. Is called in several threads."""
-_AT_ONCE = 3
+
+
+class _StoppedError(Exception):
+    """Nobody wants the rest."""
 
 
 def stream(bucket: Bucket, key: str, size: int, check: Check) -> Iterator[bytes]:
-    """Yield an object of `size` bytes in its order, in pieces of 8 MiB, the last being shorter; a few are fetched ahead.
+    """Yield an object of `size` bytes in order, in chunks of 8 MiB, the last one shorter.
 
-    A piece that does not pass `check` is read once more, since it may have been hurt on its way. Raises IntegrityError when it fails again,
-    or the object is not that large, and what `Bucket.read` raises.
+    `check` gets each chunk with its number (from 0) before it is yielded, and raises IntegrityError for one that is not right; that one is
+    fetched once more. Four chunks are fetched at a time. Raises what the bucket raises.
     """
-    for _number, chunk in _fetched(bucket, key, size, check, range(_count(size))):
+    for _number, chunk in _fetched(bucket, key, size, range(_count(size)), check):
         yield chunk
 
 
-def download(bucket: Bucket, key: str, size: int, path: Path, check: Check, progress: Callable[[int], None]) -> None:
-    """Fetch an object of `size` bytes into the file `path` (mode 0600), durably.
+def download(bucket: Bucket, key: str, size: int, path: Path, check: Check, progress: Callable[[int], None] = lambda _done: None) -> None:
+    """Write an object of `size` bytes to the file `path` (mode 0600), durable on return; `check` as for `stream`.
 
-    Pieces that are there from an earlier try and pass `check` are not fetched again. `progress` is told how many bytes are there. Raises
-    what `stream` raises, and OperationFailed when the file can't be written; what was fetched stays for the next try.
+    Chunks that an earlier, interrupted call has left in the file are kept where `check` accepts them. `progress` is told how many bytes are
+    there. Raises OperationFailed when the disk is full or the file can't be written, and what the bucket raises; what is in the file then
+    stays, for another try.
     """
     try:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
-            file.truncate(min(size, file.seek(0, os.SEEK_END)))
-            missing = [number for number in range(_count(size)) if not _passes(file.fileno(), number, size, check)]
-            done = size - sum(_length(number, size) for number in missing)
-            progress(done)
-            for number, chunk in _fetched(bucket, key, size, check, missing):
-                _write(file.fileno(), chunk, number * CHUNK)
-                done += len(chunk)
-                progress(done)
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OperationFailed(f"cannot write {path}", error.strerror or "", "free some space, then try again: it goes on there") from error
-
-
-def _fetched(bucket: Bucket, key: str, size: int, check: Check, numbers: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield the pieces `numbers` with their numbers, in that order."""
-    stopped = threading.Event()
-    waiting: deque[tuple[int, Future[bytes]]] = deque()
-    left = iter(numbers)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            while True:
-                while len(waiting) < _AT_ONCE and (number := next(left, None)) is not None:
-                    waiting.append((number, pool.submit(_fetch, bucket, key, number, size, check, stopped)))
-                if not waiting:
-                    return
-                number, future = waiting.popleft()
-                yield number, future.result()
+            os.fchmod(file, 0o600)
+            if os.fstat(file).st_size > size:
+                os.ftruncate(file, size)
+            _complete(bucket, key, size, file, check, progress)
+            os.fsync(file)
         finally:
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            os.close(file)
+        fsync_directory(path.parent)
+    except OSError as error:
+        hint = f"make room for {size} bytes, then run it again: what is there is kept" if error.errno in _NO_ROOM else ""
+        raise OperationFailed(f"cannot write {path}", error.strerror or str(error), hint) from error
 
 
-def _fetch(bucket: Bucket, key: str, number: int, size: int, check: Check, stopped: threading.Event) -> bytes:
-    try:
-        return _read(bucket, key, number, size, check, stopped)
-    except IntegrityError:
-        return _read(bucket, key, number, size, check, stopped)
+def _complete(bucket: Bucket, key: str, size: int, file: int, check: Check, progress: Callable[[int], None]) -> None:
+    """Write the chunks that the file lacks."""
+    missing = [number for number in range(_count(size)) if not _holds(file, number, size, check)]
+    done = size - sum(_length(number, size) for number in missing)
+    progress(done)
+    for number, chunk in _fetched(bucket, key, size, missing, check):
+        written = 0
+        while written < len(chunk):
+            written += os.pwrite(file, memoryview(chunk)[written:], number * CHUNK + written)
+        done += len(chunk)
+        progress(done)
 
 
-def _read(bucket: Bucket, key: str, number: int, size: int, check: Check, stopped: threading.Event) -> bytes:
-    start = number * CHUNK
-    pieces = []
-    for piece in bucket.read(key, start, start + _length(number, size)):
-        if stopped.is_set():
-            return b""
-        pieces.append(piece)
-    chunk = b"".join(pieces)
-    check(number, chunk)
-    return chunk
-
-
-def _passes(descriptor: int, number: int, size: int, check: Check) -> bool:
-    chunk = os.pread(descriptor, _length(number, size), number * CHUNK)
-    if len(chunk) != _length(number, size):
+def _holds(file: int, number: int, size: int, check: Check) -> bool:
+    chunk = os.pread(file, _length(number, size), number * CHUNK)
+    if len(chunk) < _length(number, size):
         return False
     try:
         check(number, chunk)
@@ -96,11 +81,44 @@ def _passes(descriptor: int, number: int, size: int, check: Check) -> bool:
     return True
 
 
-def _write(descriptor: int, chunk: bytes, position: int) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        count = os.pwrite(descriptor, rest, position)
-        rest, position = rest[count:], position + count
+def _fetched(bucket: Bucket, key: str, size: int, numbers: Iterable[int], check: Check) -> Iterator[tuple[int, bytes]]:
+    """Yield the chunks of these numbers, in their order, checked."""
+    stopped = threading.Event()
+    waiting = iter(numbers)
+    flying: deque[tuple[int, Future[bytes]]] = deque()
+
+    def take_off() -> None:
+        number = next(waiting, None)
+        if number is not None:
+            flying.append((number, aside(lambda: _fetch(bucket, key, size, number, stopped))))
+
+    try:
+        for _ in range(_AT_ONCE):
+            take_off()
+        while flying:
+            number, future = flying.popleft()
+            chunk = future.result()
+            try:
+                check(number, chunk)
+            except IntegrityError:
+                # Maybe it was damaged on its way only.
+                chunk = _fetch(bucket, key, size, number, stopped)
+                check(number, chunk)
+            del future
+            yield number, chunk
+            take_off()
+    finally:
+        stopped.set()
+
+
+def _fetch(bucket: Bucket, key: str, size: int, number: int, stopped: threading.Event) -> bytes:
+    start = number * CHUNK
+    content = bytearray()
+    for piece in bucket.read(key, start, start + _length(number, size)):
+        if stopped.is_set():
+            raise _StoppedError
+        content += piece
+    return bytes(content)
 
 
 def _count(size: int) -> int:

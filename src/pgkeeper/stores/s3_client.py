@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgkeeper.off_site_settings import BucketSettings
 
@@ -15,6 +16,12 @@ _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _CONNECTIONS = 10
+# In botocore's order: name in a file, variable in the environment, value if neither is there, conversion.
+_OURS = {
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+    "profile": (None, None, None, None),
+}
 
 
 def connect(settings: BucketSettings) -> S3Client:
@@ -26,10 +33,8 @@ def connect(settings: BucketSettings) -> S3Client:
     import botocore.session
     from botocore.config import Config
 
-    session = botocore.session.Session()
-    for variable in ("config_file", "credentials_file"):
-        session.set_config_variable(variable, os.devnull)
-    session.set_config_variable("profile", None)
+    session = botocore.session.Session(session_vars=_OURS)
+    session.register_component("data_loader", _loader())
     if settings.key_id.get_secret_value():
         session.set_credentials(settings.key_id.get_secret_value(), settings.key.get_secret_value())
     else:
@@ -43,8 +48,7 @@ def connect(settings: BucketSettings) -> S3Client:
         endpoint_url=settings.endpoint_url or None,
         # Owners put authorities of their own into the system's bundle.
         verify=str(_TRUSTED) if _TRUSTED.exists() else True,
-        # The stubs do not know ignore_configured_endpoint_urls.
-        config=Config(  # type: ignore[call-arg]
+        config=Config(  # type: ignore[call-arg]  # the stubs are older
             signature_version="s3v4",
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
@@ -59,3 +63,11 @@ def connect(settings: BucketSettings) -> S3Client:
             s3={"addressing_style": "path" if settings.endpoint_url else "auto", "payload_signing_enabled": False},
         ),
     )
+
+
+@cache
+def _loader() -> Any:  # noqa: ANN401 - botocore declares no types
+    """Return what reads botocore's descriptions of services, which takes longer than all else, and is the same for all buckets."""
+    import botocore.loaders
+
+    return botocore.loaders.create_loader()

@@ -28,13 +28,17 @@ _LONGEST_WAIT = 60.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a provider answered when it refused. `details` is what its document says besides code and message."""
+    """What a provider answered when it refused. `details` is what its document says, code and message as well.
+
+    `cut`: there should have been a document, and there was none that could be read.
+    """
 
     code: str
     message: str
     status: int
     details: Mapping[str, str]
     headers: Mapping[str, str]
+    cut: bool
 
     @property
     def date(self) -> datetime | None:
@@ -75,6 +79,8 @@ def answer_of(error: Exception) -> Answer | None:
         status=int(metadata.get("HTTPStatusCode", 0)),
         details=document,
         headers=metadata.get("HTTPHeaders", {}),
+        # botocore then puts the status in the code's place, as it does for HEAD, whose answers have no body.
+        cut=document.get("Code") == str(metadata.get("HTTPStatusCode")) and not getattr(error, "operation_name", "").startswith("Head"),
     )
 
 
@@ -100,7 +106,7 @@ def understand(error: Exception, what: str, settings: BucketSettings, right: Rig
 def _may_pass(answer: Answer) -> bool:
     if _CAP.search(answer.message):
         return False
-    return answer.code in _PASSING or answer.status in {408, 429} or (answer.status >= 500 and answer.status != 501)
+    return answer.cut or answer.code in _PASSING or answer.status in {408, 429} or (answer.status >= 500 and answer.status != 501)
 
 
 def _asked_to_wait(answer: Answer) -> float:
@@ -187,14 +193,17 @@ def _region_hint(answer: Answer, settings: BucketSettings) -> str:
 
 
 def _unanswered(error: Exception, what: str, settings: BucketSettings) -> Trouble:
-    from botocore.exceptions import CredentialRetrievalError, HTTPClientError, NoCredentialsError, ParamValidationError
+    from botocore.exceptions import CredentialRetrievalError, NoCredentialsError, ParamValidationError
+    from urllib3.util.ssl_match_hostname import CertificateError
 
     host = settings.endpoint_url or f"AWS in {settings.region}"
     causes = tuple(_causes(error))
     for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
+        if isinstance(cause, ssl.SSLCertVerificationError | CertificateError):
             hint = "if the authority is your own, put it in /usr/local/share/ca-certificates and run update-ca-certificates"
-            return Trouble(BucketRefusedError(what, f"{host} is not trusted: {cause.verify_message}", hint), passes=False)
+            return Trouble(
+                BucketRefusedError(what, f"{host} is not trusted: {getattr(cause, 'verify_message', cause)}", hint), passes=False
+            )
     if isinstance(error, NoCredentialsError | CredentialRetrievalError):
         _bucket, key_id, key = _variables(settings)
         why = "there are no credentials: no keys are set, and this machine has no role that AWS knows"
@@ -205,8 +214,9 @@ def _unanswered(error: Exception, what: str, settings: BucketSettings) -> Troubl
         why = f"the name of {host} is not resolved"
         return Trouble(BucketUnreachableError(what, why, "check the address, and this host's DNS"), passes=True)
     hint = "check this host's way to the internet, then try again"
-    deepest = causes[-1] if isinstance(error, HTTPClientError) else error
-    why = _without_secrets(f"{host} does not answer: {type(deepest).__name__}: {deepest}"[:300], settings)
+    # What the system said is clearer than what the libraries above make of it.
+    said = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), str(error))
+    why = _without_secrets(f"{host} does not answer: {said}"[:300], settings)
     return Trouble(BucketUnreachableError(what, why, hint), passes=True)
 
 

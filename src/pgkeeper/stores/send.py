@@ -11,9 +11,11 @@ from pgkeeper.crypto.envelope import CHUNK, Sealer
 from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
+from pgkeeper.model.ledger import objects_of
 from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest
-from pgkeeper.model.names import encode_segment
+from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
+from pgkeeper.stores.bandwidth import Bandwidth
 from pgkeeper.stores.cloud import CloudStore
 from pgkeeper.stores.cloud_copy import CloudCopy
 from pgkeeper.stores.local_copy import LocalCopy
@@ -41,7 +43,7 @@ class Sender:
     def __init__(self, store: CloudStore, directory: Path, limit: int) -> None:
         self._store = store
         self._directory = directory
-        self._limit = limit
+        self._bandwidth = Bandwidth(limit) if limit else None
 
     @property
     def under_way(self) -> frozenset[str]:
@@ -51,7 +53,8 @@ class Sender:
     def forget_others(self, wanted: Iterable[LocalCopy]) -> None:
         """Forget what is remembered of copies of other backups than those: they will not be sent any more."""
         names = {self._memory(backup).name for backup in wanted}
-        for path in self._directory.glob("*.json"):
+        # Also what a killed process was just writing.
+        for path in self._directory.iterdir() if self._directory.is_dir() else ():
             if path.name not in names:
                 path.unlink(missing_ok=True)
 
@@ -63,7 +66,7 @@ class Sender:
         """
         manifest = backup.manifest()
         sealer = self._store.keys.sealer()
-        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._limit, progress)
+        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._bandwidth, progress)
         files = sending.files()
         content = (backup.path / MANIFEST_FILE).read_bytes()
         header = CopyHeader(
@@ -82,20 +85,28 @@ class Sender:
         )
         folder = self._store.folder(backup.cluster, backup.database, backup.backup_id)
         self._store.bucket.put(f"{folder}/{HEADER_FILE}", sealer.seal(LABEL, header.model_dump(mode="json")))
-        copy = self._store.copy(backup.cluster, backup.database, backup.backup_id)
+        copy = self._store.copy(backup.cluster, backup.database, backup.backup_id, objects_of(header, 0))
         copy.require_complete()
         self._memory(backup).unlink(missing_ok=True)
         return copy
 
     def _memory(self, backup: LocalCopy) -> Path:
-        return self._directory / f"{encode_segment(backup.cluster)}-{backup.backup_id}.json"
+        folder = self._store.folder(backup.cluster, backup.database, backup.backup_id)
+        return self._directory / f"{short_name(folder)}.json"
 
 
 class _Sending:
     """The files of one backup on their way."""
 
     def __init__(
-        self, store: CloudStore, memory: Path, backup: LocalCopy, manifest: Manifest, sealer: Sealer, limit: int, progress: Progress
+        self,
+        store: CloudStore,
+        memory: Path,
+        backup: LocalCopy,
+        manifest: Manifest,
+        sealer: Sealer,
+        bandwidth: Bandwidth | None,
+        progress: Progress,
     ) -> None:
         self._bucket = store.bucket
         self._host = store.host
@@ -103,7 +114,7 @@ class _Sending:
         self._backup = backup
         self._manifest = manifest
         self._sealer = sealer
-        self._limit = limit
+        self._bandwidth = bandwidth
         self._progress = progress
         self._sent_before = 0
         folder = store.folder(backup.cluster, backup.database, backup.backup_id)
@@ -146,7 +157,7 @@ class _Sending:
             chunks.parts(part_size(entry.size + entry.size // 1000 + CHUNK)),
             self._state.upload if resumed else None,
             lambda state: self._remember(self._state.model_copy(update={"upload": state})) if self._state.salt else None,
-            limit=self._limit,
+            bandwidth=self._bandwidth,
             progress=lambda sent: self._progress.advance(self._sent_before + sent, self._manifest.size_bytes),
         )
         file = EncryptedFile(name=entry.name, size=chunks.size, chunk_bytes=CHUNK, tags=tuple(chunks.tags))

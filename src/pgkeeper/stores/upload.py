@@ -1,58 +1,58 @@
-"""Uploading one object: in parts, several at once, no faster than allowed, and going on where an earlier try was cut off."""
+"""Sending an object in parts, so that what was cut off goes on where it was, and memory stays as it is."""
+
+from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from itertools import chain
-from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from pgkeeper.crypto.envelope import CHUNK
-from pgkeeper.model.errors import OperationFailed
-from pgkeeper.model.sizes import format_size
+from pgkeeper.model.errors import IntegrityError, UsageError
+from pgkeeper.stores.aside import aside
 from pgkeeper.stores.bandwidth import Bandwidth
-from pgkeeper.stores.bucket import Bucket, Sending, SentPart
+from pgkeeper.stores.bucket import Bucket, SentPart, UploadGoneError
 
-# S3's own limits.
-_MOST_PARTS = 10_000
-_MOST_BYTES = 5 << 40
-# What is in flight lies in memory.
-_IN_FLIGHT_BYTES = 24 << 20
-_STEP_SECONDS = 0.2
+MOST_PARTS = 10_000
+LARGEST = 5 << 40
+_AT_ONCE = 4
+_MEMORY = 64 << 20
+_GRACE_SECONDS = 1.0
 
 
 class UploadedPart(BaseModel):
-    """A part the provider has: its number (from 1), size in bytes, the ETag it was given, and the MD5 of what was sent."""
+    """A part that the provider has: its size in bytes, the provider's ETag, and the MD5 of what was sent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
-    number: int
     size: int
     etag: str
     md5: str
 
 
 class UploadState(BaseModel):
-    """How far an upload is, to go on from there."""
+    """How far an upload is: its `parts` from the first one on, without a gap. `whole`: there are no others."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     key: str
     upload_id: str
     parts: tuple[UploadedPart, ...] = ()
+    whole: bool = False
 
 
-def part_size(size: int) -> int:
-    """Return how large the parts of an object of at most `size` bytes are: a multiple of 8 MiB.
+def part_size(total: int) -> int:
+    """Return in what parts to send an object of `total` bytes: a multiple of 8 MiB, so that there are at most 10,000.
 
-    Raises OperationFailed for an object that is larger than S3 takes.
+    Raises UsageError for more than 5 TiB, which no provider takes.
     """
-    if size > _MOST_BYTES:
-        raise OperationFailed(f"a file of {format_size(size)} cannot be copied off site", f"S3 takes {format_size(_MOST_BYTES)} at most")
-    return max(1, -(-size // (_MOST_PARTS * CHUNK))) * CHUNK
+    if total > LARGEST:
+        raise UsageError(f"an object of {total} bytes is too large for a bucket", f"providers take {LARGEST} bytes at most")
+    return max(-(-total // (MOST_PARTS * CHUNK)), 1) * CHUNK
 
 
 def upload(
@@ -62,126 +62,176 @@ def upload(
     resume: UploadState | None,
     remember: Callable[[UploadState], None],
     *,
-    limit: int = 0,
-    progress: Callable[[int], None] = lambda _sent: None,
+    bandwidth: Bandwidth | None = None,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> None:
-    """Make an object of `parts`, which yields all of them, each of `part_size` bytes but for the last.
+    """Make the object `key` of `parts`, all of the same size but for a shorter last one.
 
-    What `resume` says was sent, is still there, and is the same, is not sent again. `remember` is told whenever there is more to resume
-    from. `limit` is in bytes a second, 0 for none. `progress` is told how many bytes are there. The first error, or an interruption,
-    ends all parts that are under way. Raises what `Bucket` and `parts` raise.
+    `parts` always begins with the first one and is read to its end; what `resume` (the state that an earlier, interrupted call gave to
+    `remember`) says was sent, and the provider still has, is not sent again. `remember` is called whenever the state has grown; the caller
+    must have made it durable on return. `progress` is told the bytes the provider has or is being sent. A single part of less than 8 MiB is
+    written at once, without a state.
+
+    The first error ends everything and is raised: what `parts`, `remember`, `progress` or the bucket raise. The state is good for another
+    try. At most four parts, and of those larger than 16 MiB fewer, are in memory.
     """
-    contents = iter(parts)
-    first, second = next(contents, b""), next(contents, None)
-    if second is None and resume is None:
-        with _Line(limit) as line:
-            bucket.put(key, first, line.watch(1))
-        progress(len(first))
+    source = iter(parts)
+    first = next(source, b"")
+    sender = _Sender(bucket, key, bandwidth, progress)
+    if len(first) < CHUNK:
+        if next(source, None) is not None:
+            raise ValueError("only the last part may be smaller than 8 MiB")
+        if resume is not None:
+            bucket.abort_upload(key, resume.upload_id)
+        sender.put(first)
         return
-    contents = chain([first], [] if second is None else [second], contents)
-    _Upload(bucket, key, resume, remember, progress).run(contents, limit, len(first))
+    state = _state_to_begin_with(bucket, key, resume)
+    if state.whole:
+        _require_same(bucket, state, chain((first,), source), remember)
+        progress(sum(part.size for part in state.parts))
+    else:
+        _Upload(sender, state, remember).send(first, source)
+
+
+def _state_to_begin_with(bucket: Bucket, key: str, resume: UploadState | None) -> UploadState:
+    """Return the state without what the provider has lost, or that of a new upload."""
+    if resume is not None and resume.key == key:
+        sent = bucket.sent_parts(key, resume.upload_id)
+        if sent is not None:
+            there = {part.number: (part.size, part.etag) for part in sent}
+            kept = 0
+            while kept < len(resume.parts) and there.get(kept + 1) == (resume.parts[kept].size, resume.parts[kept].etag):
+                kept += 1
+            return resume.model_copy(update={"parts": resume.parts[:kept], "whole": False})
+        if resume.whole:
+            with suppress(UploadGoneError):
+                # All was sent; maybe it was completed, and whoever did it died before it could say so.
+                bucket.complete_upload(key, resume.upload_id, _sent(resume))
+                return resume
+    return UploadState(key=key, upload_id=bucket.begin_upload(key))
+
+
+def _require_same(bucket: Bucket, state: UploadState, contents: Iterable[bytes], remember: Callable[[UploadState], None]) -> None:
+    """Raise IntegrityError when the object that an earlier call made is not made of these contents."""
+    if [md5(content) for content in contents] != [part.md5 for part in state.parts]:
+        remember(state.model_copy(update={"parts": (), "whole": False}))
+        raise IntegrityError(f"{bucket.name}/{state.key} is not what was to be uploaded", "other parts were sent", "upload it again")
+
+
+def _sent(state: UploadState) -> tuple[SentPart, ...]:
+    return tuple(SentPart(number, part.size, part.etag) for number, part in enumerate(state.parts, 1))
 
 
 class _StoppedError(Exception):
-    """Nobody wants the upload any more."""
+    """Another part has failed, or the upload was interrupted."""
 
 
-class _Line:
-    """The line that all parts share: holds them back, and counts what has gone onto it."""
+class _Sender:
+    """Sends bodies at the pace that is allowed, counts their bytes, and stops at once when told to."""
 
-    def __init__(self, limit: int) -> None:
-        self._bandwidth = Bandwidth(limit) if limit else None
-        self._stopped = threading.Event()
-        self._sent: dict[int, int] = {}
+    def __init__(self, bucket: Bucket, key: str, bandwidth: Bandwidth | None, progress: Callable[[int], None]) -> None:
+        self.bucket = bucket
+        self.key = key
+        self.stopped = threading.Event()
+        self._bandwidth = bandwidth
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._done: dict[int, int] = {}
+        self._told = 0
 
-    def watch(self, number: int) -> Sending:
-        """Return what watches part `number` being sent."""
+    def put(self, content: bytes) -> None:
+        """Write the object as a whole."""
+        self.bucket.put(self.key, content, lambda position, count: self._sending(1, position, count))
+        self.count(1, len(content))
 
-        def sending(position: int, count: int) -> None:
-            until = time.monotonic() + (self._bandwidth.take(count) if self._bandwidth else 0.0)
-            while (left := until - time.monotonic()) > 0 and not self._stopped.is_set():
-                time.sleep(min(left, _STEP_SECONDS))
-            if self._stopped.is_set():
-                raise _StoppedError
-            if count:
-                self._sent[number] = position + count
+    def part(self, upload_id: str, number: int, content: bytes) -> UploadedPart:
+        """Send one part."""
+        sent = self.bucket.send_part(self.key, upload_id, number, content, lambda position, count: self._sending(number, position, count))
+        return UploadedPart(size=sent.size, etag=sent.etag, md5=md5(content))
 
-        return sending
+    def count(self, number: int, done: int) -> None:
+        """Take in how many bytes of a part are there; a body that is sent again takes nothing back."""
+        with self._lock:
+            self._done[number] = max(self._done.get(number, 0), done)
+            total = sum(self._done.values())
+            if total > self._told:
+                self._told = total
+                self._progress(total)
 
-    def under_way(self, numbers: Iterable[int]) -> int:
-        """Return how many bytes of those parts are on their way."""
-        return sum(self._sent.get(number, 0) for number in numbers)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stopped.set()
+    def _sending(self, number: int, position: int, count: int) -> None:
+        if self._bandwidth is not None and count:
+            self.stopped.wait(self._bandwidth.take(count))
+        if self.stopped.is_set():
+            raise _StoppedError
+        self.count(number, position + count)
 
 
 class _Upload:
-    """One upload in parts."""
+    """One upload in parts, several of them on the line."""
 
-    def __init__(
-        self,
-        bucket: Bucket,
-        key: str,
-        resume: UploadState | None,
-        remember: Callable[[UploadState], None],
-        progress: Callable[[int], None],
-    ) -> None:
-        self._bucket = bucket
-        self._key = key
+    def __init__(self, sender: _Sender, state: UploadState, remember: Callable[[UploadState], None]) -> None:
+        self._sender = sender
+        self._known = state.parts
+        self._state = state
         self._remember = remember
-        self._progress = progress
-        there = self._still_there(resume) if resume else None
-        self._before: dict[int, UploadedPart] = there or {}
-        self._state = UploadState(key=key, upload_id=bucket.begin_upload(key) if resume is None or there is None else resume.upload_id)
-        self._done: dict[int, UploadedPart] = {}
-        self._pending: dict[Future[UploadedPart], int] = {}
-        remember(self._state.model_copy(update={"parts": tuple(self._before.values())}))
+        self._flying: dict[Future[UploadedPart], int] = {}
+        self._landed: dict[int, UploadedPart] = {}
 
-    def run(self, contents: Iterable[bytes], limit: int, size: int) -> None:
-        """Send what is missing, and put the parts together."""
-        at_once = max(1, _IN_FLIGHT_BYTES // size)
-        with ThreadPoolExecutor(at_once) as pool, _Line(limit) as line:
-            for number, content in enumerate(contents, 1):
-                known = self._before.get(number)
-                if known is not None and (known.size, known.md5) == (len(content), _md5(content)):
-                    self._done[number] = known
-                    continue
-                self._settle(line, at_once - 1)
-                self._pending[pool.submit(self._send, number, content, line)] = number
-            self._settle(line, 0)
-        sent = [SentPart(part.number, part.size, part.etag) for _, part in sorted(self._done.items())]
-        self._bucket.complete_upload(self._key, self._state.upload_id, sent)
+    def send(self, first: bytes, rest: Iterator[bytes]) -> None:
+        """Send all parts that are not known to be there, and make the object of them."""
+        try:
+            self._remember(self._state)
+            at_once = max(1, min(_AT_ONCE, _MEMORY // len(first)))
+            number, content = 1, first
+            while content:
+                self._take_off(number, content)
+                # The next part is made only when there is room for it.
+                while len(self._flying) >= at_once:
+                    self._land(wait(self._flying, return_when=FIRST_COMPLETED).done)
+                number, content = number + 1, next(rest, b"")
+            while self._flying:
+                self._land(wait(self._flying, return_when=FIRST_COMPLETED).done)
+            self._complete(number - 1)
+        except BaseException:
+            self._sender.stopped.set()
+            # What the provider has just taken need not be sent again; but nobody waits for a line that is dead.
+            self._keep(wait(self._flying, _GRACE_SECONDS).done)
+            raise
 
-    def _settle(self, line: _Line, at_most: int) -> None:
-        """Wait until no more than `at_most` parts are under way, telling how far it is. Raises what a part raised."""
-        while True:
-            done, _ = wait(self._pending, timeout=0 if len(self._pending) <= at_most else _STEP_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                number = self._pending.pop(future)
-                self._done[number] = future.result()
-            if done:
-                self._state = self._state.model_copy(update={"parts": tuple(part for _, part in sorted(self._done.items()))})
-                self._remember(self._state)
-            self._progress(sum(part.size for part in self._done.values()) + line.under_way(self._pending.values()))
-            if len(self._pending) <= at_most:
+    def _take_off(self, number: int, content: bytes) -> None:
+        if number <= len(self._known):
+            if self._known[number - 1].md5 == md5(content):
+                self._sender.count(number, len(content))
                 return
+            # From here on the content is another one than what was sent.
+            self._known = self._known[: number - 1]
+            self._state = self._state.model_copy(update={"parts": self._known})
+        self._flying[aside(lambda: self._sender.part(self._state.upload_id, number, content))] = number
 
-    def _send(self, number: int, content: bytes, line: _Line) -> UploadedPart:
-        sent = self._bucket.send_part(self._key, self._state.upload_id, number, content, line.watch(number))
-        return UploadedPart(number=number, size=sent.size, etag=sent.etag, md5=_md5(content))
+    def _land(self, arrived: Iterable[Future[UploadedPart]]) -> None:
+        for future in arrived:
+            self._landed[self._flying.pop(future)] = future.result()
+        self._grow()
 
-    def _still_there(self, resume: UploadState) -> dict[int, UploadedPart] | None:
-        """Return the parts that can be used again, None when the provider does not know the upload any more."""
-        there = self._bucket.sent_parts(resume.key, resume.upload_id)
-        if there is None:
-            return None
-        known = {part.number: (part.size, part.etag) for part in there}
-        return {part.number: part for part in resume.parts if known.get(part.number) == (part.size, part.etag)}
+    def _keep(self, arrived: Iterable[Future[UploadedPart]]) -> None:
+        self._land([future for future in arrived if future.exception() is None])
+
+    def _grow(self) -> None:
+        """Remember the parts that are there without a gap."""
+        grown = list(self._state.parts)
+        while len(grown) + 1 in self._landed:
+            grown.append(self._landed.pop(len(grown) + 1))
+        if len(grown) > len(self._state.parts):
+            self._state = self._state.model_copy(update={"parts": tuple(grown)})
+            self._remember(self._state)
+
+    def _complete(self, count: int) -> None:
+        # Of an earlier content there may be more parts than of this one.
+        self._state = self._state.model_copy(update={"parts": self._state.parts[:count], "whole": True})
+        self._remember(self._state)
+        self._sender.bucket.complete_upload(self._sender.key, self._state.upload_id, _sent(self._state))
 
 
-def _md5(content: bytes) -> str:
+def md5(content: bytes) -> str:
+    """Return the MD5 of some content in hexadecimal; against accidents only."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 
 from .http_proxy import Answer, BrokenError, Hands, Request
@@ -25,32 +25,72 @@ def error(status: int, code: str, message: str = "no", headers: dict[str, str] |
     """An answer as S3 gives it when it refuses."""
     more = "".join(f"<{name}>{value}</{name}>" for name, value in details.items())
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>'
-    return Answer(status, {"content-type": "application/xml", "date": formatdate(usegmt=True), **(headers or {})}, body.encode())
+    return Answer(status, {"content-type": "application/xml", **(headers or {})}, body.encode())
+
+
+def unchanged(answer: Answer) -> Answer:
+    return answer
+
+
+def broken_after(count: int, *, reset: bool = False) -> Callable[[Answer], Answer]:
+    """Let an answer end after so many bytes of its body, which had promised more."""
+    return lambda answer: replace(answer, breaks_after=count, resets=reset)
+
+
+def flipped_at(position: int) -> Callable[[Answer], Answer]:
+    """Change one bit of an answer's body."""
+    return lambda answer: replace(answer, body=flipped(answer.body, position))
+
+
+def with_headers(**headers: str) -> Callable[[Answer], Answer]:
+    """Put other headers into an answer; `_` stands for a dash."""
+    return lambda answer: replace(answer, headers={**answer.headers, **{name.replace("_", "-"): value for name, value in headers.items()}})
+
+
+def flipped(body: bytes, at: int) -> bytes:
+    """The body with one bit changed, as far as it has that byte."""
+    return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :] if at < len(body) else body
 
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests that are `on`. `seen` counts those it happened to."""
+    """What happens to the next `times` requests that are `on`, or to each that is not the like of an earlier one, if it is `once_each`.
+
+    `seen` counts those it happened to.
+    """
 
     on: Callable[[Request], bool] = any_request
     times: float = 1
+    once_each: bool = False
+    delay: float = 0.0
     resets_request_after: int | None = None
     flips_request_at: int | None = None
     instead: Answer | None = None
     loses_answer: bool = False
-    breaks_answer_after: int | None = None
-    resets: bool = False
-    flips_answer_at: int | None = None
-    replaces_answer: Answer | None = None
-    delay: float = 0.0
+    changes_answer: Callable[[Answer], Answer] = unchanged
     seen: int = 0
+    _met: set[tuple[str, str]] = field(default_factory=set)
+
+    def meets(self, request: Request) -> bool:
+        """Tell whether it happens to this request."""
+        if not self.on(request):
+            return False
+        if self.once_each:
+            known = (request.method, request.target)
+            if known in self._met:
+                return False
+            self._met.add(known)
+        elif self.seen >= self.times:
+            return False
+        self.seen += 1
+        return True
 
 
 LASTING = math.inf
 
 
 class Faulty(Hands):
-    """Hands that do harm: the first of its `faults` that a request is on, and that has not happened often enough, happens to it."""
+    """Hands that do harm: what is first of its `faults` and meets a request, happens to it."""
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = list(faults)
@@ -59,9 +99,7 @@ class Faulty(Hands):
 
     def reads(self, request: Request) -> int | None:
         with self._lock:
-            fault = next((one for one in self.faults if one.seen < one.times and one.on(request)), None)
-            if fault:
-                fault.seen += 1
+            fault = next((one for one in self.faults if one.meets(request)), None)
         # One connection is one thread of the proxy.
         self._now.fault = fault
         return fault.resets_request_after if fault else None
@@ -72,21 +110,13 @@ class Faulty(Hands):
             return request
         time.sleep(fault.delay)
         if fault.instead:
-            return fault.instead
+            return replace(fault.instead, headers={"date": formatdate(usegmt=True), **fault.instead.headers})
         return request if fault.flips_request_at is None else replace(request, body=flipped(request.body, fault.flips_request_at))
 
-    def answer(self, request: Request, answer: Answer) -> Answer:
+    def answer(self, _request: Request, answer: Answer) -> Answer:
         fault: Fault | None = self._now.fault
         if fault is None or fault.instead:
             return answer
         if fault.loses_answer:
             raise BrokenError
-        if fault.replaces_answer:
-            return fault.replaces_answer
-        body = answer.body if fault.flips_answer_at is None else flipped(answer.body, fault.flips_answer_at)
-        return replace(answer, body=body, breaks_after=fault.breaks_answer_after, resets=fault.resets)
-
-
-def flipped(body: bytes, at: int) -> bytes:
-    """The body with one bit changed, as far as it has that byte."""
-    return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :] if at < len(body) else body
+        return fault.changes_answer(answer)

@@ -53,7 +53,7 @@ class BrokenError(Exception):
 class Hands:
     """Lets everything pass as it is. Subclasses change things."""
 
-    def reads(self, request: Request) -> int | None:
+    def reads(self, _request: Request) -> int | None:
         """Return after how many bytes of a request's body the connection is reset; None: not at all. Its body is not read yet."""
         return None
 
@@ -61,7 +61,7 @@ class Hands:
         """Return what the server is asked, or an answer without asking it."""
         return request
 
-    def answer(self, request: Request, answer: Answer) -> Answer:
+    def answer(self, _request: Request, answer: Answer) -> Answer:
         """Return what the client gets."""
         return answer
 

@@ -1,9 +1,11 @@
 """Method age: files that age opens, from hosts that cannot."""
 
+import base64
 import io
 import json
 import os
 import shutil
+import string
 import subprocess
 from pathlib import Path
 
@@ -147,3 +149,15 @@ def test_who_has_the_public_key_can_not_sign_in_another_name(tmp_path: Path) -> 
         with pytest.raises(IntegrityError):
             ours.open("copy", (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
     assert ours.open("copy", (json.dumps(genuine, indent=1, sort_keys=True) + "\n").encode()) == {"a": 1}
+
+
+def test_another_spelling_of_the_same_signature_is_not_genuine(tmp_path: Path) -> None:
+    ring = age_ring(tmp_path, OURS)
+    genuine = json.loads(ring.sealer().seal("copy", {"a": 1}))
+    seal = genuine["seal"]
+    others = [f"{seal[:-3]}{letter}==" for letter in string.ascii_letters + string.digits + "+/" if letter != seal[-3]]
+    same = [other for other in others if base64.b64decode(other) == base64.b64decode(seal)]
+    assert len(same) == 15
+    for other in same:
+        with pytest.raises(IntegrityError, match="not genuine"):
+            ring.open("copy", (json.dumps({**genuine, "seal": other}, indent=1, sort_keys=True) + "\n").encode())

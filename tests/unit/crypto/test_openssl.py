@@ -1,5 +1,7 @@
 """Method openssl: what the program openssl makes, and nothing else."""
 
+import hashlib
+import hmac
 import os
 import subprocess
 from pathlib import Path
@@ -8,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgkeeper.crypto.derive import derived_key
 from pgkeeper.crypto.envelope import KeyRing
 from pgkeeper.crypto.openssl import OpensslKey
 from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.seal import Seal
 from tests.contracts.envelope import EnvelopeContract
 from tests.unit.crypto.keys import OURS, THEIRS, ring_of
 
@@ -79,6 +83,13 @@ def test_the_beginning_alone_is_cut_off() -> None:
         list(KEY.decrypt([b"Salted__12345678"]))
 
 
+@pytest.mark.parametrize("padding", [0, 17, 32])
+def test_padding_of_another_length_is_no_padding(padding: int) -> None:
+    ciphertext = b"Salted__somesalt" + KEY._cipher(b"somesalt").encryptor().update(bytes([padding]) * 32)
+    with pytest.raises(IntegrityError, match="makes no sense"):
+        list(KEY.decrypt([ciphertext]))
+
+
 def test_the_last_block_comes_only_with_its_padding() -> None:
     ciphertext = b"".join(KEY.encrypt([bytes(160)], b"somesalt"))
     pieces: list[bytes] = []
@@ -101,11 +112,6 @@ def test_a_salt_of_another_length_is_no_salt(salt: bytes) -> None:
 
 def test_keys_for_different_ends_differ() -> None:
     """As they would not if a label were forgotten: key id, tag and seal each have their own."""
-    import hashlib
-    import hmac
-
-    from pgkeeper.crypto.derive import derived_key
-
     labels = ("key id", "tag", "seal")
     assert len({derived_key(OURS, label) for label in labels}) == 3
     master = hashlib.pbkdf2_hmac("sha256", OURS, b"pgkeeper/1 master", 200_000, 32)
@@ -113,3 +119,6 @@ def test_keys_for_different_ends_differ() -> None:
         # HKDF-Expand (RFC 5869) of one block.
         assert derived_key(OURS, label) == hmac.new(master, f"pgkeeper/1 {label}\1".encode(), hashlib.sha256).digest()
     assert KEY.key_id == derived_key(OURS, "key id").hex()[:16]
+    piece = (1).to_bytes(8, "big") + b"a" + (2).to_bytes(8, "big") + b"piece"
+    assert KEY.tag("a", 2, b"piece") == hmac.new(derived_key(OURS, "tag"), piece, hashlib.sha256).hexdigest()
+    assert Seal(derived_key(OURS, "seal")).open("copy", KEY.seal("copy", {"a": 1}))["document"] == {"a": 1}

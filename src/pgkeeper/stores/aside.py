@@ -1,0 +1,22 @@
+"""Work in a thread that nobody waits for: it ends with the process, however long its connection would still be waited for."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def aside(work: Callable[[], T]) -> Future[T]:
+    """Begin `work` and return what will hold its result or its error."""
+    future: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=do, daemon=True).start()
+    return future
