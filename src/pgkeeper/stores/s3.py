@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PATIENCE = Patience()
-_MD5 = re.compile(r"[0-9a-f]{32}")
+_IS_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class _AbandonedError(Exception):
@@ -104,6 +104,7 @@ class S3Bucket:
         self._send(
             key,
             content,
+            _md5(content),
             sending,
             lambda **body: self._client.put_object(Bucket=self._bucket, Key=self._key(key), **self._class, **body),
         )
@@ -120,7 +121,8 @@ class S3Bucket:
             where: dict[str, Any] = {"Bucket": self._bucket, "Key": self._key(key), "UploadId": upload_id, "PartNumber": number}
             return _given(self._known_upload(key, lambda: self._client.upload_part(**where, **body)), "ETag")
 
-        return SentPart(number, len(content), self._send(key, content, sending, ask).strip('"'))
+        digest = _md5(content)
+        return SentPart(number, len(content), self._send(key, content, digest, sending, ask).strip('"'), digest.hex())
 
     def sent_parts(self, key: str, upload_id: str) -> tuple[SentPart, ...] | None:
         """Return the parts the provider has of an upload, None when it does not know that upload."""
@@ -219,14 +221,13 @@ class S3Bucket:
                 if not (trouble.passes and trying.pause(trouble.wait, waiting)):
                     raise trouble.error from error
 
-    def _send(self, key: str, content: bytes, sending: Sending, ask: Callable[..., T]) -> T:
-        """Send a body, and its MD5 for the provider to check what arrives."""
-        digest = b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    def _send(self, key: str, content: bytes, digest: bytes, sending: Sending, ask: Callable[..., T]) -> T:
+        """Send a body, and its MD5 `digest` for the provider to check what arrives."""
 
         def send() -> T:
             body = Outgoing(content, sending)
             try:
-                return ask(Body=body, ContentMD5=digest)
+                return ask(Body=body, ContentMD5=b64encode(digest).decode())
             except Exception:
                 if body.error is not None:
                     raise _AbandonedError(body.error) from None
@@ -337,9 +338,13 @@ def _range(content_range: str, length: int) -> tuple[int, int, str]:
     return (int(found[1]), int(found[2]) + 1, found[3]) if found else (0, length, str(length))
 
 
+def _md5(content: bytes) -> bytes:
+    return hashlib.md5(content, usedforsecurity=False).digest()
+
+
 def _etag_of(parts: tuple[SentPart, ...]) -> str:
     """Return the ETag of the object that parts make, where ETags are MD5s; "" where the parts' are none."""
-    if not all(_MD5.fullmatch(part.etag) for part in parts):
+    if not all(_IS_MD5.fullmatch(part.etag) for part in parts):
         return ""
     digests = b"".join(unhexlify(part.etag) for part in parts)
-    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+    return f"{_md5(digests).hex()}-{len(parts)}"
