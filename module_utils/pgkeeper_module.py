@@ -14,6 +14,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -141,11 +142,12 @@ def failures(report: dict[str, Any]) -> str:
     from pgkeeper.model.errors import ErrorInfo
 
     failed = [outcome for outcome in report["outcomes"] if outcome["status"] == "failed"]
-    return "; ".join(f"{outcome['database']}: {ErrorInfo.model_validate(outcome['error'])}" for outcome in failed)
+    lines = [f"{outcome['database']}: {ErrorInfo.model_validate(outcome['error'])}" for outcome in failed]
+    return "; ".join([*lines, *([str(ErrorInfo.model_validate(report["error"]))] if report.get("error") else [])])
 
 
 def run_detached(module: AnsibleModule, arguments: list[str]) -> dict[str, Any]:
-    """Start `pgkeeper` with these arguments as the job the module names, and return the job, running or already over.
+    """Start `pgkeeper` with these arguments, the command's words first, as the job the module names; return it, running or already over.
 
     A job of that name that runs or is done is returned as it is; one that failed or was lost is started again. The
     answer's `changed` says whether something was started. Where the catalog can't be used, the work is started all the
@@ -155,7 +157,8 @@ def run_detached(module: AnsibleModule, arguments: list[str]) -> dict[str, Any]:
     before, trouble = _job(module, job_id)
     if before and before["state"] in ("running", "done"):
         return {"changed": False, "job": before}
-    command = [str(Path(sys.prefix) / "bin" / "pgkeeper"), arguments[0], "--job", job_id, "--json", *arguments[1:]]
+    words = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    command = [str(Path(sys.prefix) / "bin" / "pgkeeper"), *words, "--job", job_id, "--json", *arguments[len(words) :]]
     with tempfile.TemporaryFile("w+") as complaints:
         process = _start(job_id, command, complaints)
         began = time.monotonic()

@@ -1,9 +1,10 @@
-"""Makes and removes the test hosts of a molecule scenario, for create.yml and destroy.yml, and cuts their power.
+"""Makes and removes the test hosts of a molecule scenario, for create.yml and destroy.yml, cuts their power, and loses them.
 
 README.md says how to describe hosts.
 
 hosts.py create SCENARIO EPHEMERAL     platforms as JSON on stdin; writes what molecule and ssh need to know into EPHEMERAL
 hosts.py cut-power SCENARIO HOST       platforms as JSON on stdin; ends the host and starts it again
+hosts.py lose SCENARIO HOST            ends the host for good and removes its files, as a fire does
 hosts.py destroy SCENARIO
 """
 
@@ -31,6 +32,9 @@ def main() -> int:
     cut_power = commands.add_parser("cut-power")
     cut_power.add_argument("scenario", type=Path)
     cut_power.add_argument("host")
+    lose = commands.add_parser("lose")
+    lose.add_argument("scenario", type=Path)
+    lose.add_argument("host")
     commands.add_parser("destroy").add_argument("scenario", type=Path)
     given = parser.parse_args()
     place = Place(given.scenario.resolve())
@@ -41,6 +45,8 @@ def main() -> int:
             write(given.ephemeral / "instance_config.yml", json.dumps(instances, indent=2), 0o600)
         elif given.command == "cut-power":
             scenario.cut_power(place, read_platforms(sys.stdin.read()), given.host)
+        elif given.command == "lose":
+            scenario.lose(place, given.host)
         else:
             scenario.destroy(place)
     except HostsFailed as error:

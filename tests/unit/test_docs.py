@@ -18,6 +18,8 @@ from pgkeeper.operations.backup import BackupReport
 from pgkeeper.operations.cost import CostReport
 from pgkeeper.operations.delete import DeleteReport
 from pgkeeper.operations.doctor import DoctorReport
+from pgkeeper.operations.drill_report import DrillReport
+from pgkeeper.operations.drills import DrillList
 from pgkeeper.operations.expire import ExpireReport
 from pgkeeper.operations.jobs import JobList
 from pgkeeper.operations.listing import BackupSummary
@@ -59,6 +61,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "catalog-rebuild": RebuildReport,
     "catalog-rebuild-copies": RebuildCopiesReport,
     "sync": SyncReport,
+    "drill": DrillReport,
+    "drill-list": DrillList,
     "job": Job,
     "job-list": JobList,
 }

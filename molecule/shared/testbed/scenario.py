@@ -55,6 +55,15 @@ def cut_power(place: Place, platforms: list[Platform], name: str) -> None:
     machines.start(place, platform)
 
 
+def lose(place: Place, name: str) -> None:
+    """End a host and remove all its files. Nothing of it can be had back, as after a fire; its address stays without anybody."""
+    root = place.root(name)
+    if not root.exists():
+        raise HostsFailed(f"this scenario has no host {name}")
+    machines.end(place, name)
+    shutil.rmtree(root)
+
+
 def instance(place: Place, platform: Platform, address: str) -> dict[str, object]:
     """Return how Ansible reaches a host."""
     found: dict[str, object] = {

@@ -17,6 +17,7 @@ from pgkeeper.cli import (
     cost,
     delete,
     doctor,
+    drill,
     expire,
     job,
     listing,
@@ -56,6 +57,7 @@ app.command("status")(status.command)
 app.command("stats")(stats.command)
 app.command("cost")(cost.command)
 app.command("doctor")(doctor.command)
+app.add_typer(drill.app, name="drill")
 app.add_typer(job.app, name="job")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(notify.app, name="notify")

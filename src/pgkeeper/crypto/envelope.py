@@ -72,6 +72,9 @@ class KeyRing(Protocol):
     def sealer(self) -> Sealer:
         """Return what encrypts new copies."""
 
+    def signer(self) -> str:
+        """Return the name under which this host signs its copies, for BACKUP_AGE_SIGNERS elsewhere; empty where it does not sign."""
+
     def opener(self, method: Method, key_id: str) -> Opener:
         """Return what opens copies of that key. Raises IntegrityError (exit status 4) naming the key where we do not have it."""
 

@@ -59,6 +59,9 @@ class _Ring:
     def sealer(self) -> Sealer:
         return self._sealer
 
+    def signer(self) -> str:
+        return self._signer.name if self._sealer.method == "age" else ""
+
     def opener(self, method: Method, key_id: str) -> Opener:
         # Which identity fits, the file itself says: recipients come and go.
         return AgeOpener(key_id, self._identities) if method == "age" else self._openssl_key(key_id, "the copy is encrypted")

@@ -1,5 +1,6 @@
 """Names on disk and in buckets: percent-encoded path segments and backup ids."""
 
+import hashlib
 import re
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote
@@ -45,6 +46,11 @@ def split_backup_id(value: str) -> tuple[str, datetime] | None:
     if encode_segment(database) != found["database"]:
         return None
     return database, at
+
+
+def short_name(place: str) -> str:
+    """Return a file name that stands for a place whose own path may be longer than a file's name can be: 32 hexadecimal digits."""
+    return hashlib.sha256(place.encode()).hexdigest()[:32]
 
 
 def fit_name(base: str, suffix: str) -> str:

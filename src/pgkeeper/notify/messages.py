@@ -87,6 +87,36 @@ def database_replaced(project: str, database: str, backup_id: str, kept_as: str,
     )
 
 
+def drill_done(
+    project: str,
+    what: tuple[str, str, str],
+    databases: Mapping[str, ErrorInfo | None],
+    error: ErrorInfo | None,
+    times: tuple[float | None, float | None],
+    now: datetime,
+) -> Message:
+    """Return the notice of a drill, passed or failed.
+
+    `what` is whose copies were drilled, on which host, and the drill's id; `databases` maps what was drilled to what went wrong with it;
+    `error` is what went wrong besides; `times` are the seconds a recovery took, and how old the data was.
+    """
+    host, drilled_on, drill_id = what
+    passed = error is None and not any(databases.values())
+    recovery, age = (format_duration(seconds) if seconds is not None else "unknown" for seconds in times)
+    text = _templates.get_template("drill_done.txt.j2").render(
+        host=host,
+        drilled_on=drilled_on,
+        drill_id=drill_id,
+        passed=passed,
+        databases=databases,
+        error=error,
+        recovery=recovery,
+        age=age,
+        now=now.astimezone(UTC).strftime(_TIME),
+    )
+    return Message(f"{'✅' if passed else '⚠️'} {project} - Disaster Recovery Drill {'Passed' if passed else 'Failed'}", text)
+
+
 def test_message(project: str, now: datetime) -> Message:
     """Return the message of `pgkeeper notify test`."""
     return Message(

@@ -39,7 +39,8 @@ def _examine(store: CloudStore, bucket: BucketSettings, settings: Settings) -> I
     rights = "written, read and removed" if store.may_delete else "written and read"
     yield Finding(level="ok", subject=bucket.store, text=f"{store.where}: an object was {rights}")
     opener = store.keys.opener(sealer.method, sealer.key_id)
-    text = f"copies are encrypted with {sealer.method}, key {sealer.key_id}"
+    signer = store.keys.signer()
+    text = f"copies are encrypted with {sealer.method}, key {sealer.key_id}" + (f", and signed by {signer}" if signer else "")
     if opener.can_decrypt:
         yield Finding(level="ok", subject=bucket.store, text=text)
     else:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from pgkeeper.host.identity import machine_id
 from pgkeeper.host.logs import log
 from pgkeeper.off_site_settings import BucketSettings
 from pgkeeper.operations.expiry import DatabaseExpiry, Expiry, decide_all
@@ -31,6 +32,7 @@ def expire_off_site(bucket: BucketSettings, settings: Settings, now: datetime, h
         reason = held_back or _failing(bucket, settings)
         if dry_run:
             return _told(_decided(store, settings, now, reason))
+        store.require_ours(machine_id(settings.state_dir))
         with off_site_lock(settings, bucket.store):
             expiries = _decided(store, settings, now, reason)
             for expiry in expiries:

@@ -108,6 +108,8 @@ def _remarks(report: BaseModel) -> Iterator[tuple[Kind, str]]:
         yield "warning", warning
     for problem in getattr(report, "problems", ()):
         yield "error", problem
+    if (error := getattr(report, "error", None)) is not None:
+        yield "error", str(error)
 
 
 class JobList(Message):

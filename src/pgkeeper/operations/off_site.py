@@ -1,6 +1,5 @@
 """From settings to the stores off site, and to what this host knows it has there."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pgkeeper.host.logs import log
 from pgkeeper.host.seal import host_seal
 from pgkeeper.model.errors import ConfigurationError, IntegrityError, OperationFailed
 from pgkeeper.model.ledger import LABEL, Ledger
+from pgkeeper.model.names import short_name
 from pgkeeper.model.proof import Level
 from pgkeeper.off_site_settings import BucketSettings, OffSite
 from pgkeeper.operations.settling import begin_settling
@@ -103,7 +103,7 @@ def write_ledger(settings: Settings, bucket: BucketSettings, ledger: Ledger) -> 
 def ledger_path(settings: Settings, bucket: BucketSettings) -> Path:
     """Return the file of a store's ledger: another place has another one, so that a wrong setting costs no knowledge of the right place."""
     place = "\0".join((bucket.endpoint_url, bucket.bucket, bucket.prefix, host_identity(settings.state_dir)))
-    return settings.state_dir / "off-site" / f"{bucket.store}-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
+    return settings.state_dir / "off-site" / f"{bucket.store}-{short_name(place)}.json"
 
 
 @contextmanager

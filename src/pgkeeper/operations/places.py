@@ -18,7 +18,7 @@ from pgkeeper.postgres.server import Server, Session, require_superuser, told
 from pgkeeper.settings import Settings
 from pgkeeper.stores.copy import Copy
 from pgkeeper.stores.local import LocalStore
-from pgkeeper.stores.store import Store
+from pgkeeper.stores.store import Kind, Store
 
 LATEST = "latest"
 STORE_WAIT = timedelta(seconds=30)
@@ -83,12 +83,12 @@ def cluster_reached(settings: Settings) -> ClusterIdentity:
         return identify(session)
 
 
-def newest_by_database(backups: Sequence[Copy]) -> dict[tuple[str, str], Copy]:
+def newest_by_database(backups: Sequence[Kind]) -> dict[tuple[str, str], Kind]:
     """Return the newest backup of each (cluster, database).
 
     One that claims to be from the future is not believed: it counts only where there is no other.
     """
-    newest: dict[tuple[str, str], Copy] = {}
+    newest: dict[tuple[str, str], Kind] = {}
     now = datetime.now(UTC)
     for backup in sorted(backups, key=lambda backup: (backup.created_at <= now, backup.created_at, backup.backup_id), reverse=True):
         newest.setdefault((backup.cluster, backup.database), backup)
@@ -106,7 +106,7 @@ def one_backup(store: Store[Any], wanted: str, database: str | None, never_lates
             raise UsageError(f"backup {wanted} is one of database {found.database}, not of {database}")
         return found
     newest = newest_by_database(tuple(backup for backup in store.backups() if backup.backup_id not in never_latest))
-    chosen = [backup for backup in newest.values() if database is None or backup.database == database]
+    chosen: list[Copy] = [backup for backup in newest.values() if database is None or backup.database == database]
     if len(chosen) == 1:
         return chosen[0]
     if not chosen:

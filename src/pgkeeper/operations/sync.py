@@ -21,6 +21,7 @@ from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_sync_failed
 from pgkeeper.operations.waiting import waiting_for
 from pgkeeper.settings import Settings
+from pgkeeper.stores.bucket import ObjectGoneError
 from pgkeeper.stores.cloud import CloudStore, Listing
 from pgkeeper.stores.cloud_copy import CloudCopy
 from pgkeeper.stores.local_copy import LocalCopy
@@ -124,8 +125,7 @@ class _StoreSync:
         """Look, and copy what is missing until nothing is. What goes wrong is remembered for the report."""
         try:
             waiting = self._waiting(self._request.backups)
-            if waiting:
-                self._claim(waiting)
+            self._claim(waiting)
             listing = self._store.listing()
             self._reckon(listing)
             self._sender.forget_others(waiting)
@@ -184,6 +184,9 @@ class _StoreSync:
         return waiting_for(self._ledger(), backups, datetime.now(UTC), self._settings.retention_days, asked)
 
     def _claim(self, waiting: Sequence[LocalCopy]) -> None:
+        if not waiting and not self._request.adopt:
+            self._store.require_ours(machine_id(self._settings.state_dir))
+            return
         clusters = {manifest.cluster.label: manifest.cluster.system_identifier for manifest in _readable(waiting)}
         self._store.claim(machine_id(self._settings.state_dir), clusters.items(), adopt=self._request.adopt)
 
@@ -194,16 +197,25 @@ class _StoreSync:
             found = hold_against(
                 change.ledger, listed, datetime.now(UTC), self._settings.retention_days, store_expires=not self._store.may_delete
             )
-            for loss in found.losses:
+            losses = [loss for loss in found.losses if not self._is_there(loss.copy)]
+            for loss in losses:
                 text = f"the copy of backup {loss.copy.backup_id} in {self._store.where} is lost: {loss.what}"
                 self._lost.append(text)
                 log.error("a copy is lost", store=self._name, backup_id=loss.copy.backup_id, what=loss.what)
-            change.ledger = change.ledger.without([*(loss.copy for loss in found.losses), *found.expired])
+            change.ledger = change.ledger.without([*(loss.copy for loss in losses), *found.expired])
             by_place = {(copy.cluster, copy.backup_id): copy for copy in listing.copies}
             for place in found.unknown:
                 record = self._examined(by_place[place])
                 if record is not None:
                     change.ledger = change.ledger.with_copy(record)
+
+    def _is_there(self, record: CopyRecord) -> bool:
+        """Ask for each object of a copy that the listing did not have as it was: a listing may come late."""
+        try:
+            copy = self._store.copy(record.cluster, record.database, record.backup_id, record.objects)
+        except ObjectGoneError:
+            return False
+        return {name: found.size for name, found in copy.objects.items()} == record.objects
 
     def _examined(self, copy: CloudCopy) -> CopyRecord | None:
         """Return what is to be known of a copy that the ledger does not know: a sync may have been killed before it wrote that down."""

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.manifest import Manifest
-from pgkeeper.notify.messages import Message, backup_failed, check_failed, database_replaced, sync_failed
+from pgkeeper.notify.messages import Message, backup_failed, check_failed, database_replaced, drill_done, sync_failed
 from pgkeeper.notify.send import send
+from pgkeeper.operations.drill_report import DrillReport
 from pgkeeper.operations.places import local_store
 from pgkeeper.settings import Settings
 
@@ -33,6 +34,22 @@ def tell_sync_failed(store: str, problems: Sequence[str], settings: Settings) ->
 def tell_replaced(database: str, backup_id: str, kept_as: str, downtime: float, rows: int, settings: Settings) -> tuple[str, ...]:
     """Tell that a database was replaced. Returns warnings about addresses that could not be reached."""
     return _tell(settings, lambda now: database_replaced(settings.project_name, database, backup_id, kept_as, downtime, rows, now))
+
+
+def tell_drilled(report: DrillReport, settings: Settings) -> tuple[str, ...]:
+    """Tell how a drill went. Returns warnings about addresses that could not be reached."""
+    databases = {f"{outcome.database} ({outcome.backup_id})": outcome.error for outcome in report.outcomes}
+    return _tell(
+        settings,
+        lambda now: drill_done(
+            settings.project_name,
+            (report.host, report.drilled_on, report.drill_id),
+            databases,
+            report.error,
+            (report.recovery_seconds, report.age_seconds),
+            now,
+        ),
+    )
 
 
 def _tell(settings: Settings, compose: Callable[[datetime], Message]) -> tuple[str, ...]:

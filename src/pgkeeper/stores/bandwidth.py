@@ -23,6 +23,5 @@ class Bandwidth:
             now = time.monotonic()
             # What was not used before is lost, but for what makes up for sleeping a little too long.
             self._free_at = max(self._free_at, now - _BURST_SECONDS)
-            wait = self._free_at - now
             self._free_at += count / self._limit
-            return max(wait, 0.0)
+            return max(self._free_at - now, 0.0)

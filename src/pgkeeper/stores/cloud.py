@@ -51,6 +51,8 @@ class CloudStore:
         self.own = own
         self._state_dir = state_dir
         self.home = encode_segment(host)
+        self._owner_key = f"{self.home}/{OWNER_FILE}"
+        self._sealing = KeyRingSealing(keys)
 
     @property
     def where(self) -> str:
@@ -91,11 +93,15 @@ class CloudStore:
         """Return where a copy lies, or will lie."""
         return f"{self.home}/{encode_segment(cluster)}/{encode_segment(database)}/{backup_id}"
 
-    def copy(self, cluster: str, database: str, backup_id: str) -> CloudCopy:
-        """Return one copy as it lies there now. Raises ObjectGoneError when there is none."""
+    def copy(self, cluster: str, database: str, backup_id: str, names: Iterable[str]) -> CloudCopy:
+        """Return one copy as far as objects of these names are there now; each is asked for, since a listing may come late.
+
+        Raises ObjectGoneError when there is none.
+        """
         folder = self.folder(cluster, database, backup_id)
         place = _understood(folder)
-        objects = {found.key.rpartition("/")[2]: found for found in self.bucket.list(f"{folder}/")}
+        asked = ((name, self.bucket.head(f"{folder}/{name}")) for name in names)
+        objects = {name: found for name, found in asked if found is not None}
         if place is None or HEADER_FILE not in objects:
             raise ObjectGoneError(f"there is no copy of backup {backup_id} in {self.where}")
         return self._copy(folder, place, objects)
@@ -105,23 +111,34 @@ class CloudStore:
 
         The first claim writes the owner object. Raises RefusedError (exit status 6) when it names somebody else, unless `adopt`.
         """
-        sealing = KeyRingSealing(self.keys)
-        key = f"{self.home}/{OWNER_FILE}"
-        known = written = None
         try:
-            known = written = Owner.model_validate(sealing.open(_OWNER_LABEL, b"".join(self.bucket.read(key))))
-        except ObjectGoneError:
-            known = Owner(machine=machine, clusters={})
-        except (ValidationError, IntegrityError) as error:
+            known = written = self._owner()
+        except RefusedError:
             if not adopt:
-                why = error.why if isinstance(error, IntegrityError) else "it has another form"
-                hint = "if this place is yours, run it once with --adopt"
-                raise RefusedError(f"{self.bucket.name}/{key} cannot be believed", why, hint) from error
-            known = Owner(machine=machine, clusters={})
+                raise
+            known = written = None
+        known = known or Owner(machine=machine, clusters={})
         for cluster, system_identifier in clusters:
             known = known.with_cluster(machine, cluster, system_identifier, adopt=adopt, where=self.where)
         if known != written:
-            self.bucket.put(key, sealing.close(_OWNER_LABEL, known.model_dump(mode="json")))
+            self.bucket.put(self._owner_key, self._sealing.close(_OWNER_LABEL, known.model_dump(mode="json")))
+
+    def require_ours(self, machine: str) -> None:
+        """Raise RefusedError (exit status 6) when this place is another machine's: a clone must not remove what the original keeps."""
+        owner = self._owner()
+        if owner is not None:
+            owner.require(machine, self.where)
+
+    def _owner(self) -> Owner | None:
+        """Return whose place this is, None when it is nobody's yet. Raises RefusedError when that can't be believed."""
+        try:
+            return Owner.model_validate(self._sealing.open(_OWNER_LABEL, b"".join(self.bucket.read(self._owner_key))))
+        except ObjectGoneError:
+            return None
+        except (ValidationError, IntegrityError) as error:
+            why = error.why if isinstance(error, IntegrityError) else "it has another form"
+            hint = "if this place is yours, run `pgkeeper sync --adopt` once"
+            raise RefusedError(f"{self.bucket.name}/{self._owner_key} cannot be believed", why, hint) from error
 
     def delete(self, backup: CloudCopy) -> None:
         """Remove a copy: its header first, then its files. Whoever calls holds the store lock.

@@ -17,6 +17,7 @@ from pgkeeper.host.locks import shared
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.manifest import FileEntry, Manifest, parse_manifest
+from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
 from pgkeeper.stores.bucket import Bucket, ObjectGoneError, ObjectInfo
 from pgkeeper.stores.copy import RECORDS, Copy, ProgramFile, Sealing
@@ -122,7 +123,7 @@ class CloudCopy(Copy):
     @property
     def lease(self) -> str:
         """Name of the lock that whoever removes the copy must hold alone."""
-        return f"copy {self.where}"
+        return f"copy {short_name(self.where)}"
 
     def whole(self) -> bool:
         """Look at the sizes of all objects."""

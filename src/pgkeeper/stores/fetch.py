@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pgkeeper.model.copy import ENCRYPTED, CopyHeader, EncryptedFile
 from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed
-from pgkeeper.model.names import encode_segment
+from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.sizes import format_size
 from pgkeeper.stores.bucket import Bucket
@@ -28,7 +28,7 @@ def fetched(directory: Path, bucket: Bucket, folder: str, header: CopyHeader, ch
     What an interrupted run fetched is kept there and used by the next; what nobody came back for within two days is removed. Raises
     BusyError (exit status 5) while somebody else fetches the same copy, OperationFailed where there is no room, IntegrityError.
     """
-    place = directory / encode_segment(f"{bucket.name}/{folder}")
+    place = directory / short_name(f"{bucket.name}/{folder}")
     descriptor = _enter(place)
     try:
         try:

@@ -6,6 +6,8 @@ from typing_extensions import Buffer
 
 from pgkeeper.stores.bucket import Sending
 
+_PIECE = 16 << 10  # small enough to be held back evenly
+
 
 class Outgoing(io.RawIOBase):
     """Content as a file that is sent piece by piece. `error` is what `sending` raised, if it did."""
@@ -38,7 +40,7 @@ class Outgoing(io.RawIOBase):
     def readinto(self, target: Buffer) -> int:
         """Fill `target` with the next piece, when `sending` lets it go."""
         room = memoryview(target).cast("B")
-        size = min(len(room), len(self._content) - self._position)
+        size = min(len(room), len(self._content) - self._position, _PIECE)
         if size > 0:
             try:
                 self._sending(self._position, size)

@@ -24,12 +24,22 @@ class Owner(BaseModel):
 
         Raises RefusedError (exit status 6) when the place is another machine's, or its cluster of that name another one, unless `adopt`.
         """
-        other = self.clusters.get(cluster, system_identifier)
-        if not adopt and (self.machine != machine or other != system_identifier):
-            who = "another machine" if self.machine != machine else f"another cluster {cluster} (system identifier {other})"
-            raise RefusedError(
-                f"{where} belongs to {who}",
-                "two owners in one place could remove each other's backups",
-                "if this place is yours now, run it once with --adopt",
-            )
+        if not adopt:
+            self.require(machine, where)
+            other = self.clusters.get(cluster, system_identifier)
+            if other != system_identifier:
+                raise _foreign(where, f"another cluster {cluster} (system identifier {other})")
         return Owner(machine=machine, clusters={**self.clusters, cluster: system_identifier})
+
+    def require(self, machine: str, where: str) -> None:
+        """Raise RefusedError (exit status 6) when the place is another machine's."""
+        if self.machine != machine:
+            raise _foreign(where, "another machine")
+
+
+def _foreign(where: str, who: str) -> RefusedError:
+    return RefusedError(
+        f"{where} belongs to {who}",
+        "two owners in one place could remove each other's backups",
+        "if this place is yours now, run it once with --adopt",
+    )

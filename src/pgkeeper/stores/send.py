@@ -11,8 +11,9 @@ from pgkeeper.crypto.envelope import CHUNK, Sealer
 from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
+from pgkeeper.model.ledger import objects_of
 from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest
-from pgkeeper.model.names import encode_segment
+from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
 from pgkeeper.stores.bandwidth import Bandwidth
 from pgkeeper.stores.cloud import CloudStore
@@ -84,13 +85,14 @@ class Sender:
         )
         folder = self._store.folder(backup.cluster, backup.database, backup.backup_id)
         self._store.bucket.put(f"{folder}/{HEADER_FILE}", sealer.seal(LABEL, header.model_dump(mode="json")))
-        copy = self._store.copy(backup.cluster, backup.database, backup.backup_id)
+        copy = self._store.copy(backup.cluster, backup.database, backup.backup_id, objects_of(header, 0))
         copy.require_complete()
         self._memory(backup).unlink(missing_ok=True)
         return copy
 
     def _memory(self, backup: LocalCopy) -> Path:
-        return self._directory / f"{encode_segment(backup.cluster)}-{backup.backup_id}.json"
+        folder = self._store.folder(backup.cluster, backup.database, backup.backup_id)
+        return self._directory / f"{short_name(folder)}.json"
 
 
 class _Sending:

@@ -29,7 +29,8 @@ KEY = "s3cret/of+the=owner"
 def object_storage() -> Iterator[str]:
     """Run the server for the length of the block and yield its address."""
     port = free_port()
-    environment = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": "7"}
+    # Small pages and small parts, so that there are several of them without much ado.
+    environment = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": "7", "S3_UPLOAD_PART_MIN_SIZE": "1024"}
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,11 @@ class BucketInside:
             for one in page.get("Contents", ()):
                 found[one["Key"]] = self.client.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read()
         return found
+
+    def listing(self) -> dict[str, tuple[int, datetime]]:
+        """Size and time of all objects."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return {one["Key"]: (one["Size"], one["LastModified"]) for page in pages for one in page.get("Contents", ())}
 
     def named(self, ending: str = "") -> list[str]:
         """The keys of objects whose names end so."""

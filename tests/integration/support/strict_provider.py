@@ -17,11 +17,15 @@ from .http_proxy import Answer, Hands, Request
 
 _CHECKSUM = re.compile(r"x-amz-(checksum-.*|sdk-checksum-algorithm|trailer)$")
 _MULTIPART_ETAG = re.compile(r'^"?([0-9a-f]{32}-\d+)"?$')
+_NO_UPLOAD = error(404, "NoSuchUpload", "The specified upload does not exist.")
 _GOOGLE_CLASSES = {"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"}
 
 
 class Strict(Hands):
-    """What every provider refuses: damage, what is not signed as it should be, and bodies of a length nobody knows."""
+    """What every provider refuses: damage, what is not signed as it should be, bodies of a length nobody knows, and ended uploads."""
+
+    def __init__(self) -> None:
+        self._completed: set[str] = set()
 
     def request(self, request: Request) -> Request | Answer:
         if request.path.startswith("/moto-api"):
@@ -33,12 +37,16 @@ class Strict(Hands):
         promised = request.headers.get("content-md5")
         if promised and promised != b64encode(hashlib.md5(request.body, usedforsecurity=False).digest()).decode():
             return error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
+        if request.query.get("uploadId") in self._completed:
+            return _NO_UPLOAD
         return self.refusal(request) or request
 
     def answer(self, request: Request, answer: Answer) -> Answer:
-        """Say of an unknown upload what the server behind fails to say: it stumbles over it."""
+        """Say of an unknown upload what the server behind fails to say: it stumbles over it, and takes a completed one for a known one."""
         if request.method in {"PUT", "POST"} and "uploadId" in request.query and answer.status == 500:
-            return error(404, "NoSuchUpload", "The specified upload does not exist.")
+            return _NO_UPLOAD
+        if request.method == "POST" and "uploadId" in request.query and answer.status == 200:
+            self._completed.add(request.query["uploadId"])
         return answer
 
     def refusal(self, _request: Request) -> Answer | None:

@@ -166,6 +166,26 @@ def test_an_undoing_is_asked_for_without_a_backup() -> None:
     ]
 
 
+def test_a_drill_is_asked_for_as_given() -> None:
+    params: dict[str, Any] = {"host": None, "source": "cloud", "databases": [], "keep": False, "trust_database": False}
+    command_line = module("pgkeeper_drill").command_line
+    assert command_line(params) == ["drill", "run", "--from=cloud"]
+    params |= {"host": "-db1", "source": "replica", "databases": ["-x"], "keep": True, "trust_database": True}
+    assert command_line(params) == ["drill", "run", "--from=replica", "--host=-db1", "--database=-x", "--keep", "--trust-database"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "stays"),
+    [(False, ""), (True, "app_drill: restored from app-1\n")],
+    ids=["dropped", "kept"],
+)
+def test_the_difference_a_drill_makes_is_its_time_and_what_stays(*, keep: bool, stays: str) -> None:
+    plan = {"host": "db1", "last": None, "databases": [{"target": "app_drill", "backup_id": "app-1"}]}
+    found = module("pgkeeper_drill").difference(plan, keep=keep)
+    assert found["after"] == "last drill of db1: now\n" + stays
+    assert found["before"] == "last drill of db1: none here\n" + ("app_drill: no such database\n" if keep else "")
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [
@@ -228,6 +248,40 @@ def test_news_is_an_end_a_phase_or_a_tenth() -> None:
     assert is_news(before, job(done_bytes=20, total_bytes=100))
     assert is_news(before, job(phase="read back app"))
     assert is_news(before, job(done_bytes=11, total_bytes=100, state="done"))
+
+
+def test_what_fails_besides_the_databases_is_said_last() -> None:
+    error = {"what": "the bucket changed", "why": "", "hint": "", "exit_status": 4}
+    report = {"outcomes": [{"database": "b", "status": "done"}], "error": error}
+    assert module("ansible.module_utils.pgkeeper_module").failures(report) == "the bucket changed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (["verify", "--level=contents", "--", "-x-1"], ["verify", "--job", "a", "--json", "--level=contents", "--", "-x-1"]),
+        (["drill", "run", "--from=cloud"], ["drill", "run", "--job", "a", "--json", "--from=cloud"]),
+        (["drill", "run"], ["drill", "run", "--job", "a", "--json"]),
+    ],
+    ids=["one word", "two words", "words alone"],
+)
+def test_a_detached_job_is_named_after_the_commands_words(arguments: list[str], called: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = module("ansible.module_utils.pgkeeper_module")
+    commands: list[list[str]] = []
+
+    class Begun(Exception):
+        """The command would have been started."""
+
+    def start(_job_id: str, command: list[str], _complaints: object) -> NoReturn:
+        commands.append(command)
+        raise Begun
+
+    monkeypatch.setattr(shared, "_job", lambda _module, _job_id: (None, ""))
+    monkeypatch.setattr(shared, "_start", start)
+    asking = type("Asking", (), {"params": {"job": "a"}})()
+    with pytest.raises(Begun):
+        shared.run_detached(asking, arguments)
+    assert commands[0][1:] == called
 
 
 def test_a_failure_is_said_as_the_command_line_says_it() -> None:

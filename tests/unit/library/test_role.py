@@ -40,7 +40,13 @@ def test_the_roles_own_names_are_prefixed() -> None:
 
 def test_variables_that_may_hold_secrets_are_marked() -> None:
     assert {name for name, option in options().items() if option.get("no_log")} == {
+        "pgkeeper_cloud_key",
+        "pgkeeper_cloud_key_id",
+        "pgkeeper_encryption_key",
+        "pgkeeper_encryption_older_keys",
         "pgkeeper_notify_urls",
+        "pgkeeper_replica_key",
+        "pgkeeper_replica_key_id",
         "pgkeeper_settings",
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from testbed import control_groups, images, machines, network, outfit, requirements, scenario
+from testbed import control_groups, images, machines, network, outfit, places, requirements, scenario
 from testbed.commands import HostsFailed, run
 from testbed.places import Place
 from testbed.platforms import Login, Platform, Release, read_platforms
@@ -149,6 +149,19 @@ def test_only_the_process_of_that_root_file_system_is_ended(tmp_path: Path, monk
         (tmp_path / str(number) / "cmdline").write_bytes(line.replace(" ", "\0").encode() + b"\0")
     monkeypatch.setattr(machines, "PROC", tmp_path)
     assert sorted(machines.processes(Path("/roots/db1"))) == [1, 4]
+
+
+def test_a_host_that_is_lost_leaves_no_file_and_the_others_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "STATE", tmp_path)
+    ended: list[str] = []
+    monkeypatch.setattr(machines, "end", lambda _place, name: ended.append(name))
+    for name in ("db1", "db2"):
+        (PLACE.root(name) / "var").mkdir(parents=True)
+    scenario.lose(PLACE, "db1")
+    assert ended == ["db1"]
+    assert (PLACE.root("db1").exists(), PLACE.root("db2").exists()) == (False, True)
+    with pytest.raises(HostsFailed, match="no host db1"):
+        scenario.lose(PLACE, "db1")
 
 
 def test_systemds_groups_are_found_among_all_that_is_mounted() -> None:

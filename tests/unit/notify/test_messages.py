@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from pgkeeper.model.errors import ErrorInfo
-from pgkeeper.notify.messages import backup_failed, check_failed
+from pgkeeper.notify.messages import backup_failed, check_failed, drill_done
 from tests.unit.builders import AT, manifest
 
 NOW = datetime(2026, 1, 3, 3, 0, tzinfo=UTC)
@@ -59,3 +59,42 @@ def test_a_failed_check_names_the_backup_and_what_was_found() -> None:
         "\n"
         "View Details: https://admin.example.com/database/backups\n"
     )
+
+
+def test_a_passed_drill_says_how_long_it_took_and_where_its_protocol_is() -> None:
+    message = drill_done("Shop", ("db1", "spare", "drill-1"), {"app (app-20260102T030000Z)": None}, None, (125.0, 7200.0), NOW)
+    assert message.subject == "✅ Shop - Disaster Recovery Drill Passed"
+    assert message.text == (
+        "Host: db1, drilled on spare\n"
+        "\n"
+        "Status: ✅ DRILL PASSED\n"
+        "Time: 2026-01-03 03:00:00 UTC\n"
+        "Recovery Time: 2 min 5 s\n"
+        "Age of Data: 2 h\n"
+        "Database: app (app-20260102T030000Z): restored and compared\n"
+        "\n"
+        "Protocol: `pgkeeper drill show drill-1` on spare\n"
+    )
+
+
+def test_a_failed_drill_names_what_did_not_come_back_and_what_else_is_wrong() -> None:
+    changed = ErrorInfo(what="the bucket changed")
+    message = drill_done("Shop", ("db1", "spare", "drill-1"), {"app": ERROR, "shop": None}, changed, (None, None), NOW)
+    assert message.subject == "⚠️ Shop - Disaster Recovery Drill Failed"
+    assert message.text == (
+        "Host: db1, drilled on spare\n"
+        "\n"
+        "Status: ❌ DRILL FAILED\n"
+        "Time: 2026-01-03 03:00:00 UTC\n"
+        "Recovery Time: unknown\n"
+        "Age of Data: unknown\n"
+        "Database: app: backup of app failed: No space left on device (free some space)\n"
+        "Database: shop: restored and compared\n"
+        "Error: the bucket changed\n"
+        "\n"
+        "Protocol: `pgkeeper drill show drill-1` on spare\n"
+    )
+
+
+def test_trouble_with_the_bucket_alone_fails_a_drill() -> None:
+    assert "Failed" in drill_done("Shop", ("db1", "spare", "drill-1"), {"app": None}, ERROR, (1.0, 1.0), NOW).subject
