@@ -1,7 +1,7 @@
 """What every bucket guarantees, whoever runs it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -49,11 +49,15 @@ class UnfinishedUpload:
 
 @dataclass(frozen=True)
 class SentPart:
-    """One part of a multipart upload that the provider has: its number (from 1), size in bytes, and its ETag without quotes."""
+    """One part of a multipart upload that the provider has: its number (from 1), size in bytes, and its ETag without quotes.
+
+    `md5` is that of what was sent, in hexadecimal; "" where the provider is all we have it from.
+    """
 
     number: int
     size: int
     etag: str
+    md5: str = field(default="", compare=False)
 
 
 Sending = Callable[[int, int], None]

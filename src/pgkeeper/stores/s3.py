@@ -29,7 +29,7 @@ from pgkeeper.stores.s3_trouble import answer_of, date_of
 
 T = TypeVar("T")
 _PATIENCE = Patience()
-_MD5 = re.compile(r"[0-9a-f]{32}")
+_IS_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class S3Bucket:
@@ -64,7 +64,8 @@ class S3Bucket:
 
     def put(self, key: str, content: bytes, sending: Sending = unwatched) -> None:
         """Write an object as a whole."""
-        self._requests.send(key, content, sending, partial(self._client.put_object, **self._requests.where(key), **self._class))
+        put = partial(self._client.put_object, **self._requests.where(key), **self._class)
+        self._requests.send(key, content, _md5(content), sending, put)
 
     def begin_upload(self, key: str) -> str:
         """Begin an upload in parts and return its id."""
@@ -78,7 +79,9 @@ class S3Bucket:
         def ask(**body: Any) -> str:  # noqa: ANN401 - boto3's own looseness
             return given(self._known_upload(key, partial(send, **body)), "ETag")
 
-        return SentPart(number, len(content), self._requests.send(key, content, sending, ask).strip('"'))
+        digest = _md5(content)
+        etag = self._requests.send(key, content, digest, sending, ask).strip('"')
+        return SentPart(number, len(content), etag, digest.hex())
 
     def sent_parts(self, key: str, upload_id: str) -> tuple[SentPart, ...] | None:
         """Return the parts the provider has of an upload, None when it does not know that upload."""
@@ -206,9 +209,13 @@ def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
 
 
+def _md5(content: bytes) -> bytes:
+    return hashlib.md5(content, usedforsecurity=False).digest()
+
+
 def _etag_of(parts: tuple[SentPart, ...]) -> str:
     """Return the ETag of the object that parts make, where ETags are MD5s; "" where the parts' are none."""
-    if not all(_MD5.fullmatch(part.etag) for part in parts):
+    if not all(_IS_MD5.fullmatch(part.etag) for part in parts):
         return ""
     digests = b"".join(unhexlify(part.etag) for part in parts)
-    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+    return f"{_md5(digests).hex()}-{len(parts)}"

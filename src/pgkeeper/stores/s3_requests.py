@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -89,9 +88,9 @@ class S3Requests:
                 return
             more = {parameter: found[part] for parameter, part in markers.items() if found.get(part)}
 
-    def send(self, key: str, content: bytes, sending: Sending, ask: Callable[..., T]) -> T:
+    def send(self, key: str, content: bytes, md5: bytes, sending: Sending, ask: Callable[..., T]) -> T:
         """Send a body, and its MD5 for the provider to check what arrives. Raises what `sending` raises."""
-        digest = b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+        digest = b64encode(md5).decode()
 
         def send() -> T:
             body = Outgoing(content, sending)

@@ -137,7 +137,7 @@ class _Sender:
         self._progress = progress
         self._lock = threading.Lock()
         self._done: dict[int, int] = {}
-        self._told = 0
+        self._total = 0
 
     def put(self, content: bytes) -> None:
         """Write the object as a whole."""
@@ -147,16 +147,16 @@ class _Sender:
     def part(self, upload_id: str, number: int, content: bytes) -> UploadedPart:
         """Send one part."""
         sent = self.bucket.send_part(self.key, upload_id, number, content, lambda position, count: self._sending(number, position, count))
-        return UploadedPart(size=sent.size, etag=sent.etag, md5=md5(content))
+        return UploadedPart(size=sent.size, etag=sent.etag, md5=sent.md5)
 
     def count(self, number: int, done: int) -> None:
         """Take in how many bytes of a part are there; a body that is sent again takes nothing back."""
         with self._lock:
-            self._done[number] = max(self._done.get(number, 0), done)
-            total = sum(self._done.values())
-            if total > self._told:
-                self._told = total
-                self._progress(total)
+            grown = done - self._done.get(number, 0)
+            if grown > 0:
+                self._done[number] = done
+                self._total += grown
+                self._progress(self._total)
 
     def _sending(self, number: int, position: int, count: int) -> None:
         if self._bandwidth is not None and count:
