@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .results import MemoryAtSize, Quantity, Ratio, Spread, Step, Target, ratio
+from .results import MemoryAtSize, Quantity, Ratio, Spread, Step, Target, ratio, together
 
 BACKUP = "pgkeeper backup"
 RESTORE = "pgkeeper restore"
@@ -15,9 +15,22 @@ DUMP_GZIP = "pg_dump | gzip"
 DUMP_DIRECTORY = "pg_dump -Fd -j2"
 PSQL = "zcat | psql"
 PG_RESTORE = "pg_restore -j2"
+SYNC = "pgkeeper sync"
+RESTORE_OFF_SITE = "pgkeeper restore --from cloud"
+UPLOAD = "upload_file"
+ENCRYPT_UPLOAD = "openssl enc; upload_file"
+WHOLE_WAY = "pgkeeper backup; pgkeeper sync"
+WHOLE_STRATEGY = "pg_dump | gzip; openssl enc; upload_file"
 
 # What is read comes after what makes it: the first round, which warms up, leaves what the others read.
-STEPS = (BACKUP, DUMP, DUMP_GZIP, DUMP_DIRECTORY, VERIFY, RESTORE, PSQL, PG_RESTORE, PROVE)
+STEPS = (
+    *(BACKUP, DUMP, DUMP_GZIP, DUMP_DIRECTORY, VERIFY),
+    *(SYNC, UPLOAD, ENCRYPT_UPLOAD),
+    *(RESTORE, RESTORE_OFF_SITE, PSQL, PG_RESTORE, PROVE),
+)
+OFF_SITE = (SYNC, RESTORE_OFF_SITE)
+
+_TOGETHER = {WHOLE_WAY: (BACKUP, SYNC), WHOLE_STRATEGY: (DUMP_GZIP, ENCRYPT_UPLOAD)}
 
 _COMPARED: tuple[tuple[str, str, Quantity], ...] = (
     (BACKUP, DUMP, "wall_seconds"),
@@ -32,12 +45,19 @@ _COMPARED: tuple[tuple[str, str, Quantity], ...] = (
     (RESTORE, PG_RESTORE, "wall_seconds"),
     (PROVE, PSQL, "wall_seconds"),
     (PROVE, RESTORE, "wall_seconds"),
+    (SYNC, UPLOAD, "sending_seconds"),
+    (SYNC, UPLOAD, "wall_seconds"),
+    (SYNC, UPLOAD, "cpu_seconds"),
+    (WHOLE_WAY, WHOLE_STRATEGY, "wall_seconds"),
+    (WHOLE_WAY, WHOLE_STRATEGY, "cpu_seconds"),
+    (RESTORE_OFF_SITE, RESTORE, "wall_seconds"),
 )
 
 
 def ratios(steps: Sequence[Step]) -> tuple[Ratio, ...]:
     """Return the ratios of one run."""
     by_name = {step.name: step for step in steps}
+    by_name |= {name: together(by_name, names, name) for name, names in _TOGETHER.items()}
     return tuple(ratio(by_name, name, against, quantity) for name, against, quantity in _COMPARED)
 
 
@@ -46,12 +66,18 @@ def targets(steps: Sequence[Step], found: Sequence[Ratio], memory: Sequence[Memo
     measured: Mapping[tuple[str, str], float] = {
         (one.name, one.against): one.value.median for one in found if one.quantity == "wall_seconds"
     }
-    samples = [sample for step in steps for sample in step.rounds] + [one.sample for one in memory]
-    own = [sample.own_peak_bytes for sample in samples if sample.own_peak_bytes is not None]
+    sending = next(one.value.median for one in found if one.quantity == "sending_seconds")
+    samples = [(step.name, sample) for step in steps for sample in step.rounds] + [(one.name, one.sample) for one in memory]
+    here = [sample.own_peak_bytes or 0 for name, sample in samples if name not in OFF_SITE]
+    off_site = [sample.own_peak_bytes or 0 for name, sample in samples if name in OFF_SITE]
     return (
         Target(f"{BACKUP}, in times of {DUMP}", 1.6, measured[BACKUP, DUMP], "times"),
         Target(f"{BACKUP}, in times of {DUMP_GZIP}", 0.25, measured[BACKUP, DUMP_GZIP], "times"),
         Target(f"{RESTORE}, in times of {PSQL}", 1.0, measured[RESTORE, PSQL], "times"),
-        Target("pgkeeper's own memory, at most, whatever it does", 150e6, max(own), "bytes"),
+        Target(f"{WHOLE_WAY}, in times of {WHOLE_STRATEGY}", 0.3, measured[WHOLE_WAY, WHOLE_STRATEGY], "times"),
+        # At least 0.8 of its speed.
+        Target(f"{SYNC}, the sending itself, in times of {UPLOAD}", 1 / 0.8, sending, "times"),
+        Target("pgkeeper's own memory, whatever it does on this host", 150e6, max(here), "bytes"),
+        Target("pgkeeper's own memory, sending copies off site and fetching them", 200e6, max(off_site), "bytes"),
         Target("pgkeeper --version", 0.2, version.median, "seconds"),
     )

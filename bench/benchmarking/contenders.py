@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import IO, Any
@@ -14,10 +14,15 @@ from . import comparisons as names
 from .cluster import Cluster
 from .measure import Usage, measure
 from .results import Sample
+from .storage import ENCRYPTION_KEY, Storage
 from .user import give_to_postgres
 from .workspace import Workspace
 
 _COPY = "benchmark_copy"
+_UPLOADER = Path(__file__).with_name("plain_upload.py")
+_DUMP_FILE = "database.sql.gz"
+# As an owner would write it in a script.
+_ENCRYPT = 'openssl enc -aes-256-cbc -salt -pbkdf2 -pass env:BACKUP_ENCRYPTION_KEY -in "$1" -out "$2"'
 
 
 class Pgkeeper:
@@ -49,14 +54,17 @@ class Pgkeeper:
 class Contenders:
     """Each step is a method that prepares, measures, and clears up. What a step makes stays until it makes it again."""
 
-    def __init__(self, pgkeeper: Pgkeeper, cluster: Cluster, workspace: Workspace, database: str, sql_bytes: int) -> None:
+    def __init__(self, pgkeeper: Pgkeeper, cluster: Cluster, storage: Storage, workspace: Workspace, database: str, sql_bytes: int) -> None:
         self._pgkeeper = pgkeeper
         self._cluster = cluster
+        self._storage = storage
         self._place = workspace.directory("dumps")
         self._database = database
         self._sql_bytes = sql_bytes
         self._backup_id = ""
         self._backup: Path | None = None
+        self._bucket = ""
+        self._copied_id = ""
 
     def steps(self) -> dict[str, Callable[[], Sample]]:
         """Return what is measured, by name."""
@@ -66,7 +74,11 @@ class Contenders:
             names.DUMP_GZIP: self._dump_gzip,
             names.DUMP_DIRECTORY: self._dump_directory,
             names.VERIFY: lambda: self._verify("contents"),
+            names.SYNC: self.sync,
+            names.UPLOAD: self._upload,
+            names.ENCRYPT_UPLOAD: self._encrypt_upload,
             names.RESTORE: self._restore,
+            names.RESTORE_OFF_SITE: self.restore_off_site,
             names.PSQL: self._psql,
             names.PG_RESTORE: self._pg_restore,
             names.PROVE: lambda: self._verify("restore"),
@@ -85,6 +97,27 @@ class Contenders:
         if self._backup is not None:
             shutil.rmtree(self._backup)
             self._backup = None
+
+    def sync(self) -> Sample:
+        """Copy the last backup into a bucket that has nothing; the copy before goes."""
+        assert self._backup is not None
+        self.forget_copy()
+        self._bucket = self._storage.new_bucket()
+        _into_memory(self._backup)
+        usage, report = self._call("sync", more=self._storage.pgkeeper_environment(self._bucket))
+        (outcome,) = report["outcomes"]
+        self._copied_id = outcome["backup_id"]
+        return _sample(usage, outcome["size_bytes"], own=True, sending=outcome["seconds"])
+
+    def forget_copy(self) -> None:
+        """Remove what is off site."""
+        self._storage.remove(self._bucket)
+
+    def restore_off_site(self) -> Sample:
+        """Restore the last copy beside the original."""
+        more = self._storage.pgkeeper_environment(self._bucket)
+        usage, _report = self._call("restore", self._copied_id, "--from", "cloud", "--to", _COPY, more=more)
+        return self._restored(usage, own=True)
 
     def version(self) -> float:
         """Return how many seconds `pgkeeper --version` takes."""
@@ -119,6 +152,23 @@ class Contenders:
         self._cluster.create_database(_COPY)
         return self._restored(self._client("pg_restore", "--exit-on-error", "--jobs=2", "-d", _COPY, str(self._place / "dump")))
 
+    def _upload(self) -> Sample:
+        assert self._backup is not None
+        _into_memory(self._backup)
+        return self._uploading(self._backup / _DUMP_FILE, [])
+
+    def _encrypt_upload(self) -> Sample:
+        source, target = self._place / "dump.sql.gz", self._gone("dump.sql.gz.enc")
+        return self._uploading(target, ["bash", "-c", f'{_ENCRYPT} && shift 2 && exec "$@"', "bash", str(source), str(target)])
+
+    def _uploading(self, path: Path, before: Sequence[str]) -> Sample:
+        """Upload a file, after what comes before it, and remove it from the bucket again."""
+        bucket = self._storage.new_bucket()
+        environment = {**self._cluster.environment, **self._storage.boto3_environment, "BACKUP_ENCRYPTION_KEY": ENCRYPTION_KEY}
+        usage, told = self._told([*before, *self._storage.python, str(_UPLOADER), self._storage.url, bucket, str(path)], environment)
+        self._storage.remove(bucket)
+        return _sample(usage, path.stat().st_size, sending=told["seconds"])
+
     def _restored(self, usage: Usage, *, own: bool = False) -> Sample:
         size = int(self._cluster.query(f"SELECT pg_database_size('{_COPY}')"))
         self._cluster.drop_database(_COPY)
@@ -139,24 +189,37 @@ class Contenders:
         arguments = ["bash", "-c", f"set -o pipefail; {pipeline}", "bash", *map(str, values)]
         return self._measure(arguments, self._cluster.environment)
 
-    def _call(self, *words: str) -> tuple[Usage, Any]:
-        """Measure a call of pgkeeper; returns the report it prints as well."""
+    def _call(self, *words: str, more: Mapping[str, str] | None = None) -> tuple[Usage, Any]:
+        """Measure a call of pgkeeper, with `more` in its environment; returns the report it prints as well."""
+        return self._told(self._pgkeeper.arguments(*words, "--json"), {**self._pgkeeper.environment, **(more or {})})
+
+    def _told(self, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Usage, Any]:
+        """Measure a command; returns the JSON it prints as well."""
         with tempfile.TemporaryFile() as output:
-            usage = self._measure(self._pgkeeper.arguments(*words, "--json"), self._pgkeeper.environment, output)
+            usage = self._measure(arguments, environment, output)
             output.seek(0)
             return usage, json.load(output)
 
-    def _measure(self, arguments: Sequence[str], environment: dict[str, str], output: int | IO[bytes] = DEVNULL) -> Usage:
+    def _measure(self, arguments: Sequence[str], environment: Mapping[str, str], output: int | IO[bytes] = DEVNULL) -> Usage:
         self._cluster.settle()
         with tempfile.TemporaryFile() as errors:
             return measure(arguments, environment, output, errors)
 
 
-def _sample(usage: Usage, produced: int | None, *, own: bool = False) -> Sample:
+def _into_memory(directory: Path) -> None:
+    """Read all files of a directory, so that nobody who does the same next waits for the disk, or nobody alone."""
+    for path in directory.iterdir():
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+
+
+def _sample(usage: Usage, produced: int | None, *, own: bool = False, sending: float | None = None) -> Sample:
     return Sample(
         wall_seconds=round(usage.wall_seconds, 4),
         cpu_seconds=round(usage.cpu_seconds, 4),
         peak_bytes=usage.peak_bytes,
         own_peak_bytes=usage.own_peak_bytes if own else None,
         produced_bytes=produced,
+        sending_seconds=None if sending is None else round(sending, 4),
     )

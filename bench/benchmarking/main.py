@@ -9,23 +9,25 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .cluster import Cluster
-from .comparisons import STEPS, ratios, targets
+from .comparisons import BACKUP, RESTORE_OFF_SITE, STEPS, SYNC, ratios, targets
 from .contenders import Contenders, Pgkeeper
 from .errors import BenchmarkError
 from .machine import machine_facts
 from .measure import adopt_orphans
 from .report import render
 from .results import MemoryAtSize, Results, Sample, Step, rotated, spread
+from .storage import Storage
 from .user import require_user
 from .workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 _DATABASE = "analytic_bot"
+_PYTHON = ROOT / ".venv/bin/python"
 _VERSION_CALLS = 20
 _SMALLEST_BYTES = 38e6
 _SIZE = re.compile(r"\d+(\.\d+)?[MG]", re.IGNORECASE)
@@ -72,7 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", default="1", help="the same seed and size give the same rows everywhere [%(default)s]")
     parser.add_argument("--repeat", type=_at_least_one, default=3, metavar="N", help="rounds after the one that warms up [%(default)s]")
     parser.add_argument(
-        "--memory-sizes", type=_sizes, default=[], metavar="SIZES", help="then back up databases of these sizes too, 100M,1G,4G say"
+        "--memory-sizes",
+        type=_sizes,
+        default=[],
+        metavar="SIZES",
+        help="then take databases of these sizes off site and back too, 100M,1G,4G say",
     )
     parser.add_argument("--program", type=Path, default=ROOT / ".venv/bin/pgkeeper", help="the pgkeeper to measure [this checkout's]")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="where to work, on the disk to measure [%(default)s]")  # noqa: S108
@@ -112,23 +118,24 @@ def _stop(number: int, _frame: object) -> None:
 def _benchmark(options: argparse.Namespace) -> Results:
     require_user()
     program = options.program.absolute()
-    if not program.exists():
-        raise BenchmarkError(f"{program} is not there; scripts/test --fast prepares this checkout's")
+    for needed in (program, _PYTHON):
+        if not needed.exists():
+            raise BenchmarkError(f"{needed} is not there; scripts/test --fast prepares this checkout's")
     _require_space(options.directory, max(map(_bytes, [options.size, *options.memory_sizes])))
     adopt_orphans()
     machine = machine_facts()
-    with Workspace(options.directory.absolute()) as workspace, Cluster(workspace) as cluster:
+    with Workspace(options.directory.absolute()) as workspace, Cluster(workspace) as cluster, Storage(_PYTHON) as storage:
         pgkeeper = Pgkeeper(program, cluster, workspace)
         said = cluster.run(pgkeeper.arguments("--version"), extra=pgkeeper.environment).strip()
         machine |= {"postgresql": cluster.query("SHOW server_version"), "python": _python(program), "pgkeeper": said}
         _say(f"making a demo database of {options.size}")
         _make_database(cluster, _DATABASE, options.size, options.seed)
         database_bytes, sql_bytes = _database_bytes(cluster, _DATABASE), _sql_bytes(cluster, _DATABASE)
-        contenders = Contenders(pgkeeper, cluster, workspace, _DATABASE, sql_bytes)
+        contenders = Contenders(pgkeeper, cluster, storage, workspace, _DATABASE, sql_bytes)
         steps = _rounds(contenders, options.repeat)
         version = spread([contenders.version() for _ in range(_VERSION_CALLS)])
         cluster.drop_database(_DATABASE)
-        memory = tuple(_memory(contenders, cluster, size, options.seed) for size in options.memory_sizes)
+        memory = tuple(found for size in options.memory_sizes for found in _memory(contenders, cluster, size, options.seed))
     found = ratios(steps)
     return Results(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -161,15 +168,19 @@ def _rounds(contenders: Contenders, repeat: int) -> tuple[Step, ...]:
     return tuple(Step(name, tuple(found)) for name, found in samples.items())
 
 
-def _memory(contenders: Contenders, cluster: Cluster, size: str, seed: str) -> MemoryAtSize:
+def _memory(contenders: Contenders, cluster: Cluster, size: str, seed: str) -> Iterator[MemoryAtSize]:
     name = "memory"
     _say(f"making a demo database of {size}")
     _make_database(cluster, name, size, seed)
-    found = MemoryAtSize(size, _database_bytes(cluster, name), contenders.backup(name))
-    _say(f"backup of {size}: {found.sample.wall_seconds:.1f} s")
+    database_bytes = _database_bytes(cluster, name)
+    work = {BACKUP: lambda: contenders.backup(name), SYNC: contenders.sync, RESTORE_OFF_SITE: contenders.restore_off_site}
+    for step, measured in work.items():
+        sample = measured()
+        _say(f"{size}: {step}: {sample.wall_seconds:.1f} s")
+        yield MemoryAtSize(step, size, database_bytes, sample)
+    contenders.forget_copy()
     contenders.forget_backup()
     cluster.drop_database(name)
-    return found
 
 
 def _make_database(cluster: Cluster, name: str, size: str, seed: str) -> None:

@@ -12,6 +12,7 @@ _WHAT: dict[Quantity, str] = {
     "peak_bytes": "memory",
     "own_peak_bytes": "own memory",
     "produced_bytes": "size",
+    "sending_seconds": "time of the sending itself",
 }
 # A machine that does something else measures something else.
 _BUSY_LOAD = 0.5
@@ -65,6 +66,7 @@ def _steps(steps: Sequence[Step]) -> str:
         (
             _code(step.name),
             _numbers(step.spread("wall_seconds"), "{:.2f}"),
+            _numbers(step.spread("sending_seconds"), "{:.2f}"),
             _numbers(step.spread("cpu_seconds"), "{:.2f}"),
             _numbers(_scaled(step.spread("peak_bytes")), "{:.0f}"),
             _numbers(_scaled(step.spread("own_peak_bytes")), "{:.0f}"),
@@ -72,12 +74,13 @@ def _steps(steps: Sequence[Step]) -> str:
         )
         for step in steps
     ]
-    return _table(("Step", "Time, s", "Processor time, s", "Memory, MB", "Own memory, MB", "Produced, MB"), rows)
+    return _table(("Step", "Time, s", "Sending, s", "Processor time, s", "Memory, MB", "Own memory, MB", "Produced, MB"), rows)
 
 
 def _memory(memory: Sequence[MemoryAtSize]) -> str:
     rows = [
         (
+            _code(one.name),
             _megabytes(one.database_bytes),
             f"{one.sample.wall_seconds:.2f}",
             _megabytes(one.sample.peak_bytes),
@@ -85,7 +88,7 @@ def _memory(memory: Sequence[MemoryAtSize]) -> str:
         )
         for one in memory
     ]
-    return _table(("Backup of a database of, MB", "Time, s", "Memory, MB", "Own memory, MB"), rows)
+    return _table(("Step", "of a database of, MB", "Time, s", "Memory, MB", "Own memory, MB"), rows)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 SCHEMA = "pgkeeper.benchmark/1"
 
-Quantity = Literal["wall_seconds", "cpu_seconds", "peak_bytes", "own_peak_bytes", "produced_bytes"]
+Quantity = Literal["wall_seconds", "cpu_seconds", "peak_bytes", "own_peak_bytes", "produced_bytes", "sending_seconds"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Sample:
     """One measured run of one step: seconds, bytes.
 
     `peak_bytes` is the memory of the command and all its descendants, `own_peak_bytes` that of pgkeeper's own process, None for others.
-    `produced_bytes` is None where nothing is produced.
+    `produced_bytes` is None where nothing is produced. `sending_seconds` are those of the sending itself, from the first byte of the first
+    file to the answer to the last, None for whatever sends nothing.
     """
 
     wall_seconds: float
@@ -25,6 +26,7 @@ class Sample:
     peak_bytes: int
     own_peak_bytes: int | None
     produced_bytes: int | None
+    sending_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ class Ratio:
 
 @dataclass(frozen=True)
 class MemoryAtSize:
-    """What a backup of a database of one size took."""
+    """What the step `name` took with a database of one size."""
 
+    name: str
     size: str
     database_bytes: int
     sample: Sample
@@ -103,7 +106,7 @@ class Results:
 
     def document(self) -> dict[str, Any]:
         """Return it as a document of the shape that docs/benchmarks.md describes."""
-        quantities: tuple[Quantity, ...] = ("wall_seconds", "cpu_seconds", "peak_bytes", "own_peak_bytes", "produced_bytes")
+        quantities = get_args(Quantity)
         return {
             "schema": SCHEMA,
             "made_at": self.made_at,
@@ -137,6 +140,22 @@ def ratio(steps: Mapping[str, Step], name: str, against: str, quantity: Quantity
     """Return one step's quantity divided by another's, round by round: what slows a whole round down cancels out."""
     pairs = zip(steps[name].values(quantity), steps[against].values(quantity), strict=True)
     return Ratio(name, against, quantity, spread([own / other for own, other in pairs]))
+
+
+def together(steps: Mapping[str, Step], names: Sequence[str], name: str) -> Step:
+    """Return steps that are taken one after the other as a single one, round by round; what each of them produced is left out."""
+    rounds = zip(*(steps[each].rounds for each in names), strict=True)
+    return Step(name, tuple(_one_after_the_other(samples) for samples in rounds))
+
+
+def _one_after_the_other(samples: Sequence[Sample]) -> Sample:
+    return Sample(
+        wall_seconds=sum(sample.wall_seconds for sample in samples),
+        cpu_seconds=sum(sample.cpu_seconds for sample in samples),
+        peak_bytes=max(sample.peak_bytes for sample in samples),
+        own_peak_bytes=None,
+        produced_bytes=None,
+    )
 
 
 def rotated(names: Sequence[str], number: int) -> list[str]:

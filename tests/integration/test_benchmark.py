@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from bench.benchmarking.comparisons import STEPS
 
 from .support.processes import all_command_lines, is_alive
@@ -70,6 +72,13 @@ def test_it_measures_every_step_and_leaves_nothing(workspace: Workspace) -> None
     assert samples["pg_dump | gzip"]["cpu_seconds"] > samples["pg_dump >/dev/null"]["cpu_seconds"] * 2
     # A proof's server is the command's own, and counts.
     assert samples["pgkeeper verify --level restore"]["cpu_seconds"] > samples["pgkeeper restore"]["cpu_seconds"]
+    # What was sent is what was backed up: encrypted, or the dump alone.
+    assert samples["pgkeeper sync"]["produced_bytes"] == pytest.approx(samples["pgkeeper backup"]["produced_bytes"], rel=0.01)
+    assert samples["upload_file"]["produced_bytes"] == pytest.approx(samples["pgkeeper backup"]["produced_bytes"], rel=0.05)
+    assert samples["openssl enc; upload_file"]["produced_bytes"] == (samples["pg_dump | gzip"]["produced_bytes"] // 16 + 2) * 16
+    for sends in ("pgkeeper sync", "upload_file", "openssl enc; upload_file"):
+        assert 0.01 < samples[sends]["sending_seconds"] < samples[sends]["wall_seconds"], sends
+    assert [one["name"] for one in found["memory"]] == ["pgkeeper backup", "pgkeeper sync", "pgkeeper restore --from cloud"]
     assert found["memory"][0]["database_bytes"] > 30e6
     assert "| pgkeeper backup |" in report.read_text()
     private = {os.uname().nodename, str(directory), str(ROOT)}

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -23,7 +23,7 @@ from pgkeeper.stores.bucket import Bucket, ObjectGoneError, ObjectInfo
 from pgkeeper.stores.copy import RECORDS, Copy, ProgramFile, Sealing
 from pgkeeper.stores.download import stream
 from pgkeeper.stores.fetch import fetched
-from pgkeeper.stores.files import checked, gunzip
+from pgkeeper.stores.files import BLOCK, checked, gunzip
 
 
 class CloudCopy(Copy):
@@ -147,8 +147,8 @@ class CloudCopy(Copy):
                 progress.advance(done, self.header.size_bytes)
 
     def read(self, entry: FileEntry) -> Iterator[bytes]:
-        """Read and decrypt a file; each piece of ciphertext is checked before it is used."""
-        return checked(self._opener.decrypt(self._ciphertext(self._file(entry.name))), entry)
+        """Read and decrypt a file, in blocks of about 1 MiB; each piece of ciphertext is checked before it is used."""
+        return checked(self._opener.decrypt(_in_blocks(self._ciphertext(self._file(entry.name)))), entry)
 
     def read_gzip(self, entry: FileEntry) -> Iterator[bytes]:
         """Read, decrypt and decompress a file."""
@@ -238,6 +238,14 @@ class FetchedCopy(CloudCopy):
             raise IntegrityError(f"{path.name} is damaged", f"reading {path}: {error.strerror}") from error
         if number != len(file.tags):
             raise IntegrityError(f"{path.name} is damaged", f"{path} ends too early")
+
+
+def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in smaller blocks: what is decrypted and decompressed of one is in memory several times over."""
+    for chunk in chunks:
+        whole = memoryview(chunk)
+        for start in range(0, len(whole), BLOCK):
+            yield bytes(whole[start : start + BLOCK])
 
 
 class KeyRingSealing(Sealing):

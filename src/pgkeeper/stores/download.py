@@ -1,6 +1,7 @@
 """Fetching an object in pieces that are checked one by one, a few of them at once."""
 
 import errno
+import io
 import os
 import threading
 from collections import deque
@@ -113,12 +114,13 @@ def _fetched(bucket: Bucket, key: str, size: int, numbers: Iterable[int], check:
 
 def _fetch(bucket: Bucket, key: str, size: int, number: int, stopped: threading.Event) -> bytes:
     start = number * CHUNK
-    content = bytearray()
+    # Its value is what was written itself, and no copy.
+    content = io.BytesIO()
     for piece in bucket.read(key, start, start + _length(number, size)):
         if stopped.is_set():
             raise _StoppedError
-        content += piece
-    return bytes(content)
+        content.write(piece)
+    return content.getvalue()
 
 
 def _count(size: int) -> int:

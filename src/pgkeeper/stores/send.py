@@ -205,18 +205,19 @@ class _Chunks:
             yield b"".join(part)
 
     def _pieces(self) -> Iterator[bytes]:
-        piece = bytearray()
+        piece: list[memoryview] = []
+        room = CHUNK
         for block in self._ciphertext:
             rest = memoryview(block)
             while rest:
-                room = CHUNK - len(piece)
-                piece += rest[:room]
-                rest = rest[room:]
-                if len(piece) == CHUNK:
-                    yield bytes(piece)
-                    piece = bytearray()
+                piece.append(rest[:room])
+                room -= len(piece[-1])
+                rest = rest[len(piece[-1]) :]
+                if not room:
+                    yield b"".join(piece)
+                    piece, room = [], CHUNK
         if piece:
-            yield bytes(piece)
+            yield b"".join(piece)
 
 
 def _read(path: Path) -> _OnItsWay | None:

@@ -9,18 +9,42 @@ from pathlib import Path
 
 import pytest
 
-from bench.benchmarking.comparisons import BACKUP, DUMP, DUMP_GZIP, PSQL, RESTORE, STEPS, ratios, targets
+from bench.benchmarking.comparisons import (
+    BACKUP,
+    DUMP,
+    DUMP_GZIP,
+    ENCRYPT_UPLOAD,
+    PSQL,
+    RESTORE,
+    RESTORE_OFF_SITE,
+    STEPS,
+    SYNC,
+    UPLOAD,
+    WHOLE_STRATEGY,
+    WHOLE_WAY,
+    ratios,
+    targets,
+)
 from bench.benchmarking.report import render
-from bench.benchmarking.results import MemoryAtSize, Ratio, Results, Sample, Spread, Step, Target, ratio, rotated, spread
+from bench.benchmarking.results import MemoryAtSize, Ratio, Results, Sample, Spread, Step, Target, ratio, rotated, spread, together
 
 
-def sample(wall: float, own: int | None = None, produced: int | None = None) -> Sample:
-    return Sample(wall_seconds=wall, cpu_seconds=wall / 2, peak_bytes=20_000_000, own_peak_bytes=own, produced_bytes=produced)
+def sample(wall: float, own: int | None = None, produced: int | None = None, sending: float | None = None) -> Sample:
+    return Sample(
+        wall_seconds=wall,
+        cpu_seconds=wall / 2,
+        peak_bytes=20_000_000,
+        own_peak_bytes=own,
+        produced_bytes=produced,
+        sending_seconds=sending,
+    )
 
 
 def all_steps(**changes: Step) -> list[Step]:
     given = {step.name: step for step in changes.values()}
-    return [given.get(name, Step(name, (sample(2.0, 80_000_000, 1000), sample(2.0, 80_000_000, 1000)))) for name in STEPS]
+    sending = (SYNC, UPLOAD, ENCRYPT_UPLOAD)
+    usual = {name: sample(2.0, 80_000_000, 1000, 1.0 if name in sending else None) for name in STEPS}
+    return [given.get(name, Step(name, (usual[name], usual[name]))) for name in STEPS]
 
 
 def results(steps: list[Step] | None = None, memory: tuple[MemoryAtSize, ...] = (), load: float = 0.1) -> Results:
@@ -73,12 +97,44 @@ def test_promises_are_held_against_the_middle_ratio_and_the_highest_memory() -> 
         gzip=Step(DUMP_GZIP, (sample(5.0, None, 10), sample(5.0, None, 10))),
         restore=Step(RESTORE, (sample(4.0, 80_000_000), sample(4.0, 80_000_000))),
         psql=Step(PSQL, (sample(2.0), sample(2.0))),
+        sync=Step(SYNC, (sample(0.3, 160_000_000, 10, 0.15), sample(0.3, 160_000_000, 10, 0.15))),
+        upload=Step(UPLOAD, (sample(0.2, None, 10, 0.1), sample(0.2, None, 10, 0.1))),
+        encrypt_upload=Step(ENCRYPT_UPLOAD, (sample(1.0), sample(1.0))),
+        restore_off_site=Step(RESTORE_OFF_SITE, (sample(5.0, 170_000_000), sample(5.0, 170_000_000))),
     )
-    memory = (MemoryAtSize("4G", 4_000_000_000, sample(9.0, 151_000_000)),)
-    for among, most in (((), 140e6), (memory, 151e6)):
+    memory = (
+        MemoryAtSize(BACKUP, "4G", 4_000_000_000, sample(9.0, 151_000_000)),
+        MemoryAtSize(SYNC, "4G", 4_000_000_000, sample(9.0, 201_000_000)),
+    )
+    for among, most, most_off_site in (((), 140e6, 170e6), (memory, 151e6, 201e6)):
         found = targets(steps, ratios(steps), among, Spread(0.03, 0.02, 0.9))
-        assert [target.measured for target in found] == pytest.approx([1.5, 0.3, 2.0, most, 0.03])
-        assert [target.met for target in found] == [True, False, False, most <= 150e6, True]
+        assert [target.measured for target in found] == pytest.approx([1.5, 0.3, 2.0, 0.3, 1.5, most, most_off_site, 0.03])
+        assert [target.met for target in found] == [True, False, False, True, False, most <= 150e6, most_off_site <= 200e6, True]
+
+
+def test_steps_one_after_the_other_are_added_up_round_by_round() -> None:
+    steps = {
+        "a": Step("a", (sample(1.0, 90, 5), sample(2.0, 90, 5))),
+        "b": Step("b", (replace(sample(0.5), peak_bytes=30_000_000), sample(4.0))),
+    }
+    found = together(steps, ("a", "b"), "a; b")
+    assert found.values("wall_seconds") == [1.5, 6.0]
+    assert found.values("cpu_seconds") == [0.75, 3.0]
+    assert found.values("peak_bytes") == [30_000_000, 20_000_000]
+    assert found.spread("produced_bytes") is None
+
+
+def test_the_whole_way_is_held_against_the_whole_strategy() -> None:
+    steps = all_steps(
+        backup=Step(BACKUP, (sample(1.0, 1, 1), sample(2.0, 1, 1))),
+        sync=Step(SYNC, (sample(0.5, 1, 1, 0.1), sample(1.0, 1, 1, 0.1))),
+        gzip=Step(DUMP_GZIP, (sample(4.0, None, 1), sample(8.0, None, 1))),
+        encrypt_upload=Step(ENCRYPT_UPLOAD, (sample(1.0), sample(4.0))),
+    )
+    (whole,) = (one for one in ratios(steps) if (one.name, one.quantity) == (WHOLE_WAY, "wall_seconds"))
+    assert whole.against == WHOLE_STRATEGY
+    # 1.5 of 5 seconds, then 3 of 12.
+    assert (whole.value.least, whole.value.most) == pytest.approx((0.25, 0.3))
 
 
 def test_a_promise_is_kept_when_the_number_is_just_the_limit() -> None:
@@ -92,17 +148,17 @@ def test_the_report_says_what_was_promised_and_what_came_of_it() -> None:
     assert "| pgkeeper backup, in times of pg_dump >/dev/null | 1.60 | 4.50 | **not met** |" in text
     assert "| pgkeeper --version | 0.200 s | 0.030 s | met |" in text
     assert "| pgkeeper restore | zcat \\| psql | time | 1.00 |" in text
-    assert "Backup of a database of" not in text
+    assert "of a database of, MB" not in text
     assert "not idle" not in text
 
 
 def test_every_table_has_as_many_cells_in_each_row() -> None:
-    text = render(results(memory=(MemoryAtSize("4G", 4_000_000_000, sample(9.0, 80_000_000)),)))
+    text = render(results(memory=(MemoryAtSize(BACKUP, "4G", 4_000_000_000, sample(9.0, 80_000_000)),)))
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) == 4
     for table in tables:
         assert len({line.replace("\\|", "").count("|") for line in table}) == 1, table
-    assert "| 4000 | 9.00 | 20 | 80 |" in text
+    assert "| pgkeeper backup | 4000 | 9.00 | 20 | 80 |" in text
 
 
 def test_a_busy_machine_is_told_to_the_reader() -> None:
@@ -122,7 +178,7 @@ def test_the_document_of_the_page_has_the_shape_of_a_real_one() -> None:
     page = (Path(__file__).parents[3] / "docs/benchmarks.md").read_text(encoding="utf-8")
     found = re.search(r"^<!-- test: benchmark -->\n+```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert found is not None
-    real = results(memory=(MemoryAtSize("4G", 4_000_000_000, sample(9.0, 80_000_000, 1000)),)).document()
+    real = results(memory=(MemoryAtSize(BACKUP, "4G", 4_000_000_000, sample(9.0, 80_000_000, 1000)),)).document()
     assert shape(json.loads(found[1])) == shape(real)
 
 
