@@ -3,22 +3,26 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _STEP_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Trouble is put up with for `seconds`, with pauses between the tries that double from `first_pause` up to `longest_pause`."""
+    """Trouble is put up with for `seconds`, with pauses between the tries that double from `first_pause` up to `longest_pause`.
+
+    Before anything was answered at all it is put up with for `seconds_at_first`: whoever asks without a line should hear of it soon.
+    """
 
     seconds: float = 300.0
     first_pause: float = 0.5
     longest_pause: float = 30.0
+    seconds_at_first: float = 20.0
 
-    def begin(self) -> "Trying":
-        """Return what paces the tries of one piece of work, whose time begins now."""
-        return Trying(self)
+    def begin(self, *, answered: bool = True) -> "Trying":
+        """Return what paces the tries of one piece of work, whose time begins now; `answered` tells whether anything ever was."""
+        return Trying(self if answered else replace(self, seconds=min(self.seconds, self.seconds_at_first)))
 
 
 class Trying:

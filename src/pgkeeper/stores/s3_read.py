@@ -13,7 +13,7 @@ from pgkeeper.stores.s3_requests import S3Requests, given, says
 
 def read(requests: S3Requests, key: str, start: int, end: int | None) -> Iterator[bytes]:
     """Yield an object's bytes as `Bucket.read` promises."""
-    trying = requests.patience.begin()
+    trying = requests.begin()
     position, version = start, ""
     while end is None or position < end:
         try:
@@ -22,6 +22,7 @@ def read(requests: S3Requests, key: str, start: int, end: int | None) -> Iterato
                 while piece := body.read(BLOCK):
                     position += len(piece)
                     trying.succeeded()
+                    requests.answered()
                     yield piece
         except requests.expected as error:
             trouble = requests.understand(error, f"read {requests.name}/{key}", "read")

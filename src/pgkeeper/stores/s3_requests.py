@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pgkeeper.off_site_settings import BucketSettings
 from pgkeeper.stores.bucket import Sending
 from pgkeeper.stores.outgoing import Outgoing
-from pgkeeper.stores.patience import Patience
+from pgkeeper.stores.patience import Patience, Trying
 from pgkeeper.stores.providers import Right, quirks
 from pgkeeper.stores.s3_client import connect
 from pgkeeper.stores.s3_trouble import Trouble, answer_of, expected_errors, understand
@@ -37,7 +37,8 @@ class S3Requests:
         self.name = f"s3://{settings.bucket}/{settings.prefix}"
         self.client = connect(settings)
         self.quirks = quirks(settings.provider)
-        self.patience = patience
+        self._patience = patience
+        self._answered = False
         self.expected = expected_errors()
         self.refused: type[Exception] = self.client.exceptions.ClientError
         self._settings = settings
@@ -59,16 +60,27 @@ class S3Requests:
         """Return what an error means that came of `doing` something ("write s3://…"), which takes a right."""
         return understand(error, f"cannot {doing}", self._settings, right)
 
+    def begin(self) -> Trying:
+        """Return what paces the tries of one piece of work."""
+        return self._patience.begin(answered=self._answered)
+
+    def answered(self) -> None:
+        """Take note that the provider can be reached."""
+        self._answered = True
+
     def attempt(self, doing: str, right: Right, ask: Callable[[], T], waiting: Callable[[], None] = lambda: None) -> T:
         """Return what `ask` answers; what may pass is tried again. Raises what is said of `Bucket`."""
-        trying = self.patience.begin()
+        trying = self.begin()
         while True:
             try:
-                return ask()
+                found = ask()
             except self.expected as error:
                 trouble = self.understand(error, doing, right)
                 if not (trouble.passes and trying.pause(trouble.wait, waiting)):
                     raise trouble.error from error
+            else:
+                self.answered()
+                return found
 
     def pages(self, doing: str, right: Right, ask: Callable[..., Any], markers: Mapping[str, str]) -> Iterator[Any]:
         """Yield all pages of a list; `markers` says which parameter of the next request is which part of an answer."""

@@ -51,3 +51,9 @@ def test_a_pause_can_be_broken_off(slept: list[float]) -> None:
     with pytest.raises(KeyboardInterrupt):
         Patience(100, 50, 50).begin().pause(waiting=interrupted)
     assert sum(slept) < 2
+
+
+def test_without_any_answer_patience_ends_soon() -> None:
+    patience = Patience(seconds=300, seconds_at_first=0, first_pause=0.01)
+    assert not patience.begin(answered=False).pause()
+    assert patience.begin(answered=True).pause()
