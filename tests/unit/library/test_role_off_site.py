@@ -144,7 +144,7 @@ def test_the_timetable_copies_after_the_backup_and_until_it_is_done() -> None:
     backup, sync, check, prove = off_site_lines(cloud())
     assert backup.startswith("0 3 * * * postgres { /opt/pgkeeper/scripts/backup_database.sh ")
     assert "; pgkeeper sync --quiet --wait 2h; } 2>&1 >/dev/null | logger " in backup
-    assert sync.startswith("7,37 * * * * postgres pgkeeper sync --quiet 2>&1 ")
+    assert sync.startswith("7,37 * * * * postgres pgkeeper sync --quiet --wait 2h 2>&1 ")
     assert "verify --from cloud --quiet --level checksum --if-older-than 156h" in check
     assert "verify --from cloud --quiet --level restore --if-older-than 29d" in prove
 
