@@ -14,7 +14,7 @@ import pytest
 
 from bench.benchmarking.comparisons import STEPS
 
-from .support.processes import all_command_lines, is_alive
+from .support.processes import all_command_lines, children_of, command_line, is_alive
 from .support.waiting import wait_until
 from .support.workspace import Workspace
 
@@ -49,6 +49,11 @@ def wait_for_words(process: subprocess.Popen[str], words: str) -> None:
 
 def running_in(directory: Path) -> list[str]:
     return [line for line in all_command_lines() if str(directory) in line and "bench/benchmark" not in line]
+
+
+def storage_of(process: subprocess.Popen[str]) -> int:
+    (pid,) = (pid for pid, _ in children_of(process.pid) if "storage_server.py" in command_line(pid))
+    return pid
 
 
 def test_it_measures_every_step_and_leaves_nothing(workspace: Workspace) -> None:
@@ -92,19 +97,23 @@ def test_what_a_killed_run_left_goes_with_the_next_and_a_stopped_one_leaves_noth
     with benchmark(directory) as process:
         wait_for_words(process, "making a demo database")
         assert running_in(directory)
+        storage = storage_of(process)
         process.kill()
         process.wait()
+        wait_until(lambda: not is_alive(storage), "the end of the killed run's storage")
         wait_until(lambda: not running_in(directory), "the end of the killed run's server")
     (killed,) = directory.iterdir()
     with benchmark(directory) as process:
         wait_for_words(process, "warming up: pgkeeper backup")
         assert killed not in directory.iterdir()
+        storage = storage_of(process)
         process.send_signal(signal.SIGTERM)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, stderr
     assert list(directory.iterdir()) == []
     assert running_in(directory) == []
     assert not is_alive(process.pid)
+    assert not is_alive(storage)
 
 
 def test_a_database_that_is_too_small_is_refused_at_once(workspace: Workspace) -> None:

@@ -234,6 +234,8 @@ class FetchedCopy(CloudCopy):
                     self.check_chunk(file, number, chunk)
                     yield chunk
                     number += 1
+                    # Else there are two while the next one is read.
+                    del chunk
         except OSError as error:
             raise IntegrityError(f"{path.name} is damaged", f"reading {path}: {error.strerror}") from error
         if number != len(file.tags):
@@ -246,6 +248,7 @@ def _in_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
         whole = memoryview(chunk)
         for start in range(0, len(whole), BLOCK):
             yield bytes(whole[start : start + BLOCK])
+        del chunk, whole
 
 
 class KeyRingSealing(Sealing):
