@@ -317,3 +317,18 @@ def test_no_key_stands_in_logs_state_jobs_or_answers(pgkeeper: Pgkeeper, inside:
         assert not [text for text in said if secret in text]
         assert not [path for path, content in files.items() if secret.encode() in content]
     assert not [path for path in files if path.stat().st_mode & 0o077 and pgkeeper.state in path.parents]
+
+
+def test_a_copy_that_was_sent_again_has_to_be_proven_again(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
+    pgkeeper.create_database("app")
+    pgkeeper.backup("app")
+    pgkeeper("sync").exits(DONE)
+    pgkeeper("verify", "--from", "cloud").exits(DONE)
+    (listed,) = pgkeeper("list", "--from", "cloud", "--json").json["backups"]
+    assert set(listed["verified"]) == {"contents"}
+    inside.delete(inside.named("database.sql.gz.enc")[0])
+    pgkeeper("sync").exits(INTEGRITY)
+    for call in (("list", "--from", "cloud", "--json"), ("list", "--json")):
+        (listed,) = pgkeeper(*call).json["backups"]
+        assert (listed["verified"], listed["problem"]) == ({}, "")
+    pgkeeper("verify", "--from", "cloud").exits(DONE)

@@ -1,7 +1,7 @@
 """A proof: that one backup passed a check, how deep it went, and what it took.
 
-It lies beside the copy it speaks of, sealed with the host's key, and names the manifest by its SHA-256: a proof copied to another backup,
-or left beside one whose manifest was changed, proves nothing.
+It lies beside the copy it speaks of, sealed, and names the manifest (off site the header of the copy) by its SHA-256: a proof copied to
+another backup, or left beside one whose manifest was changed, proves nothing.
 """
 
 from datetime import datetime

@@ -87,7 +87,7 @@ class Copy(ABC):
 
     @abstractmethod
     def manifest_sha256(self) -> str:
-        """Return the SHA-256 of the manifest, by which proofs know it. Raises as `manifest` does."""
+        """Return the SHA-256 of what describes the copy, by which its proofs know it. Raises as `manifest` does."""
 
     @abstractmethod
     def being_read(self) -> AbstractContextManager[None]:

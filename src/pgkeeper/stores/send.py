@@ -1,6 +1,7 @@
 """Sending one backup to a bucket: encrypted on the way, resumed where an earlier try was cut off, its header last."""
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class Sender:
             key_id=sealer.key_id,
             files=files,
             manifest=base64.b64encode(b"".join(sealer.encrypt([content]))).decode(),
-            manifest_sha256=backup.manifest_sha256(),
+            manifest_sha256=hashlib.sha256(content).hexdigest(),
         )
         folder = self._store.folder(backup.cluster, backup.database, backup.backup_id)
         self._store.bucket.put(f"{folder}/{HEADER_FILE}", sealer.seal(LABEL, header.model_dump(mode="json")))
