@@ -4,6 +4,7 @@ It works in a thread, which never runs beside its user: either waits for the oth
 its errors and interruptions, and nothing is kept but one chunk and one piece.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ def streamed(chunks: Iterable[bytes], work: Callable[[StreamFile], None]) -> Ite
             raise said.error
     finally:
         file.answers.put(_Stopped())
-        thread.join()
+        # Python's end waits for no such thread, and since 3.13 lets none of them run any more.
+        if not sys.is_finalizing():
+            thread.join()
 
 
 def _run(file: StreamFile, work: Callable[[StreamFile], None]) -> None:
