@@ -63,12 +63,10 @@ def read_ledger(settings: Settings, bucket: BucketSettings) -> Ledger:
 
     What can't be believed is nothing, too; expiry then removes nothing for a day.
     """
-    path = ledger_path(settings, bucket)
     try:
-        return Ledger.model_validate(host_seal(settings.state_dir).open(LABEL, path.read_bytes()))
-    except FileNotFoundError:
-        return Ledger()
+        return _opened(settings, bucket)
     except (OSError, ValidationError, IntegrityError) as error:
+        path = ledger_path(settings, bucket)
         log.warning("what is off site is not known any more", path=str(path), error=str(error).splitlines()[0])
         begin_settling(settings, f"what this host knew of its copies in {bucket.store} could not be read")
         path.rename(path.with_suffix(".unreadable"))
@@ -80,14 +78,20 @@ def known_off_site(settings: Settings) -> tuple[tuple[OffSite, Ledger], ...]:
     found = []
     for bucket in settings.buckets:
         try:
-            content = ledger_path(settings, bucket).read_bytes()
-            found.append((bucket.store, Ledger.model_validate(host_seal(settings.state_dir).open(LABEL, content))))
-        except FileNotFoundError:
-            found.append((bucket.store, Ledger()))
+            found.append((bucket.store, _opened(settings, bucket)))
         except (OSError, ValidationError, IntegrityError) as error:
             log.warning("what is off site is not known", store=bucket.store, error=str(error).splitlines()[0])
             found.append((bucket.store, Ledger()))
     return tuple(found)
+
+
+def _opened(settings: Settings, bucket: BucketSettings) -> Ledger:
+    """Return a store's ledger, an empty one where there is none. Raises OSError, ValidationError or IntegrityError for an unusable one."""
+    try:
+        content = ledger_path(settings, bucket).read_bytes()
+    except FileNotFoundError:
+        return Ledger()
+    return Ledger.model_validate(host_seal(settings.state_dir).open(LABEL, content))
 
 
 def write_ledger(settings: Settings, bucket: BucketSettings, ledger: Ledger) -> None:
