@@ -18,6 +18,8 @@ PG_RESTORE = "pg_restore -j2"
 SYNC = "pgkeeper sync"
 RESTORE_OFF_SITE = "pgkeeper restore --from cloud"
 UPLOAD = "upload_file"
+SYNC_LINE = "pgkeeper sync, through 1 GBit/s"
+UPLOAD_LINE = "upload_file, through 1 GBit/s"
 ENCRYPT_UPLOAD = "openssl enc; upload_file"
 WHOLE_WAY = "pgkeeper backup; pgkeeper sync"
 WHOLE_STRATEGY = "pg_dump | gzip; openssl enc; upload_file"
@@ -25,10 +27,10 @@ WHOLE_STRATEGY = "pg_dump | gzip; openssl enc; upload_file"
 # What is read comes after what makes it: the first round, which warms up, leaves what the others read.
 STEPS = (
     *(BACKUP, DUMP, DUMP_GZIP, DUMP_DIRECTORY, VERIFY),
-    *(SYNC, UPLOAD, ENCRYPT_UPLOAD),
+    *(SYNC_LINE, UPLOAD_LINE, SYNC, UPLOAD, ENCRYPT_UPLOAD),
     *(RESTORE, RESTORE_OFF_SITE, PSQL, PG_RESTORE, PROVE),
 )
-OFF_SITE = (SYNC, RESTORE_OFF_SITE)
+OFF_SITE = (SYNC, SYNC_LINE, RESTORE_OFF_SITE)
 
 _TOGETHER = {WHOLE_WAY: (BACKUP, SYNC), WHOLE_STRATEGY: (DUMP_GZIP, ENCRYPT_UPLOAD)}
 
@@ -46,6 +48,7 @@ _COMPARED: tuple[tuple[str, str, Quantity], ...] = (
     (PROVE, PSQL, "wall_seconds"),
     (PROVE, RESTORE, "wall_seconds"),
     (SYNC, UPLOAD, "sending_seconds"),
+    (SYNC_LINE, UPLOAD_LINE, "sending_seconds"),
     (SYNC, UPLOAD, "wall_seconds"),
     (SYNC, UPLOAD, "cpu_seconds"),
     (WHOLE_WAY, WHOLE_STRATEGY, "wall_seconds"),
@@ -66,7 +69,7 @@ def targets(steps: Sequence[Step], found: Sequence[Ratio], memory: Sequence[Memo
     measured: Mapping[tuple[str, str], float] = {
         (one.name, one.against): one.value.median for one in found if one.quantity == "wall_seconds"
     }
-    sending = next(one.value.median for one in found if one.quantity == "sending_seconds")
+    sending = next(one.value.median for one in found if (one.name, one.quantity) == (SYNC, "sending_seconds"))
     samples = [(step.name, sample) for step in steps for sample in step.rounds] + [(one.name, one.sample) for one in memory]
     here = [sample.own_peak_bytes or 0 for name, sample in samples if name not in OFF_SITE]
     off_site = [sample.own_peak_bytes or 0 for name, sample in samples if name in OFF_SITE]

@@ -14,7 +14,7 @@ from . import comparisons as names
 from .cluster import Cluster
 from .measure import Usage, measure
 from .results import Sample
-from .storage import ENCRYPTION_KEY, Storage
+from .storage import ENCRYPTION_KEY, Storage, Storages
 from .user import give_to_postgres
 from .workspace import Workspace
 
@@ -54,16 +54,18 @@ class Pgkeeper:
 class Contenders:
     """Each step is a method that prepares, measures, and clears up. What a step makes stays until it makes it again."""
 
-    def __init__(self, pgkeeper: Pgkeeper, cluster: Cluster, storage: Storage, workspace: Workspace, database: str, sql_bytes: int) -> None:
+    def __init__(
+        self, pgkeeper: Pgkeeper, cluster: Cluster, storages: Storages, workspace: Workspace, database: str, sql_bytes: int
+    ) -> None:
         self._pgkeeper = pgkeeper
         self._cluster = cluster
-        self._storage = storage
+        self._storages = storages
         self._place = workspace.directory("dumps")
         self._database = database
         self._sql_bytes = sql_bytes
         self._backup_id = ""
         self._backup: Path | None = None
-        self._bucket = ""
+        self._bucket = storages.near.new_bucket()
         self._copied_id = ""
 
     def steps(self) -> dict[str, Callable[[], Sample]]:
@@ -74,8 +76,10 @@ class Contenders:
             names.DUMP_GZIP: self._dump_gzip,
             names.DUMP_DIRECTORY: self._dump_directory,
             names.VERIFY: lambda: self._verify("contents"),
+            names.SYNC_LINE: self._sync_through_line,
+            names.UPLOAD_LINE: lambda: self._upload(self._storages.far),
             names.SYNC: self.sync,
-            names.UPLOAD: self._upload,
+            names.UPLOAD: lambda: self._upload(self._storages.near),
             names.ENCRYPT_UPLOAD: self._encrypt_upload,
             names.RESTORE: self._restore,
             names.RESTORE_OFF_SITE: self.restore_off_site,
@@ -100,22 +104,18 @@ class Contenders:
 
     def sync(self) -> Sample:
         """Copy the last backup into a bucket that has nothing; the copy before goes."""
-        assert self._backup is not None
         self.forget_copy()
-        self._bucket = self._storage.new_bucket()
-        _into_memory(self._backup)
-        usage, report = self._call("sync", more=self._storage.pgkeeper_environment(self._bucket))
-        (outcome,) = report["outcomes"]
-        self._copied_id = outcome["backup_id"]
-        return _sample(usage, outcome["size_bytes"], own=True, sending=outcome["seconds"])
+        self._bucket = self._storages.near.new_bucket()
+        sample, self._copied_id = self._synced(self._storages.near, self._bucket)
+        return sample
 
     def forget_copy(self) -> None:
         """Remove what is off site."""
-        self._storage.remove(self._bucket)
+        self._storages.near.remove(self._bucket)
 
     def restore_off_site(self) -> Sample:
         """Restore the last copy beside the original."""
-        more = self._storage.pgkeeper_environment(self._bucket)
+        more = self._storages.near.pgkeeper_environment(self._bucket)
         usage, _report = self._call("restore", self._copied_id, "--from", "cloud", "--to", _COPY, more=more)
         return self._restored(usage, own=True)
 
@@ -152,21 +152,36 @@ class Contenders:
         self._cluster.create_database(_COPY)
         return self._restored(self._client("pg_restore", "--exit-on-error", "--jobs=2", "-d", _COPY, str(self._place / "dump")))
 
-    def _upload(self) -> Sample:
+    def _sync_through_line(self) -> Sample:
+        bucket = self._storages.far.new_bucket()
+        sample, _copied_id = self._synced(self._storages.far, bucket)
+        self._storages.far.remove(bucket)
+        return sample
+
+    def _synced(self, storage: Storage, bucket: str) -> tuple[Sample, str]:
+        """Copy the last backup into a bucket that has nothing; returns its id as well."""
         assert self._backup is not None
         _into_memory(self._backup)
-        return self._uploading(self._backup / _DUMP_FILE, [])
+        usage, report = self._call("sync", more=storage.pgkeeper_environment(bucket))
+        (outcome,) = report["outcomes"]
+        return _sample(usage, outcome["size_bytes"], own=True, sending=outcome["seconds"]), outcome["backup_id"]
+
+    def _upload(self, storage: Storage) -> Sample:
+        assert self._backup is not None
+        _into_memory(self._backup)
+        return self._uploading(storage, self._backup / _DUMP_FILE, [])
 
     def _encrypt_upload(self) -> Sample:
         source, target = self._place / "dump.sql.gz", self._gone("dump.sql.gz.enc")
-        return self._uploading(target, ["bash", "-c", f'{_ENCRYPT} && shift 2 && exec "$@"', "bash", str(source), str(target)])
+        encrypt = ["bash", "-c", f'{_ENCRYPT} && shift 2 && exec "$@"', "bash", str(source), str(target)]
+        return self._uploading(self._storages.near, target, encrypt)
 
-    def _uploading(self, path: Path, before: Sequence[str]) -> Sample:
+    def _uploading(self, storage: Storage, path: Path, before: Sequence[str]) -> Sample:
         """Upload a file, after what comes before it, and remove it from the bucket again."""
-        bucket = self._storage.new_bucket()
-        environment = {**self._cluster.environment, **self._storage.boto3_environment, "BACKUP_ENCRYPTION_KEY": ENCRYPTION_KEY}
-        usage, told = self._told([*before, *self._storage.python, str(_UPLOADER), self._storage.url, bucket, str(path)], environment)
-        self._storage.remove(bucket)
+        bucket = storage.new_bucket()
+        environment = {**self._cluster.environment, **storage.boto3_environment, "BACKUP_ENCRYPTION_KEY": ENCRYPTION_KEY}
+        usage, told = self._told([*before, *storage.python, str(_UPLOADER), storage.url, bucket, str(path)], environment)
+        storage.remove(bucket)
         return _sample(usage, path.stat().st_size, sending=told["seconds"])
 
     def _restored(self, usage: Usage, *, own: bool = False) -> Sample:

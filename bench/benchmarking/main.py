@@ -21,7 +21,7 @@ from .machine import machine_facts
 from .measure import adopt_orphans
 from .report import render
 from .results import MemoryAtSize, Results, Sample, Step, rotated, spread
-from .storage import Storage
+from .storage import Storage, Storages
 from .user import require_user
 from .workspace import Workspace
 
@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _DATABASE = "analytic_bot"
 _PYTHON = ROOT / ".venv/bin/python"
 _VERSION_CALLS = 20
+_LINE = 1e9 / 8
 _SMALLEST_BYTES = 38e6
 _SIZE = re.compile(r"\d+(\.\d+)?[MG]", re.IGNORECASE)
 _DESCRIPTION = """Measures pgkeeper beside pg_dump, gzip, psql and pg_restore, on demo data and a PostgreSQL of its own on a private port,
@@ -124,14 +125,19 @@ def _benchmark(options: argparse.Namespace) -> Results:
     _require_space(options.directory, max(map(_bytes, [options.size, *options.memory_sizes])))
     adopt_orphans()
     machine = machine_facts()
-    with Workspace(options.directory.absolute()) as workspace, Cluster(workspace) as cluster, Storage(_PYTHON) as storage:
+    with (
+        Workspace(options.directory.absolute()) as workspace,
+        Cluster(workspace) as cluster,
+        Storage(_PYTHON) as near,
+        Storage(_PYTHON, _LINE) as far,
+    ):
         pgkeeper = Pgkeeper(program, cluster, workspace)
         said = cluster.run(pgkeeper.arguments("--version"), extra=pgkeeper.environment).strip()
         machine |= {"postgresql": cluster.query("SHOW server_version"), "python": _python(program), "pgkeeper": said}
         _say(f"making a demo database of {options.size}")
         _make_database(cluster, _DATABASE, options.size, options.seed)
         database_bytes, sql_bytes = _database_bytes(cluster, _DATABASE), _sql_bytes(cluster, _DATABASE)
-        contenders = Contenders(pgkeeper, cluster, storage, workspace, _DATABASE, sql_bytes)
+        contenders = Contenders(pgkeeper, cluster, Storages(near, far), workspace, _DATABASE, sql_bytes)
         steps = _rounds(contenders, options.repeat)
         version = spread([contenders.version() for _ in range(_VERSION_CALLS)])
         cluster.drop_database(_DATABASE)

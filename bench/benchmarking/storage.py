@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import subprocess
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +21,9 @@ ENCRYPTION_KEY = "a key for data that anyone can generate again"
 class Storage:
     """A running server, as a context manager."""
 
-    def __init__(self, python: Path) -> None:
-        """`python` runs the server, and has boto3."""
+    def __init__(self, python: Path, line: float | None = None) -> None:
+        """`python` runs the server, and has boto3; `line`: how many bytes a second reach it at most."""
+        self._line = [] if line is None else [str(line)]
         # Without our own folder among what can be imported.
         self.python = (str(python), "-P")
         self._numbers = count(1)
@@ -65,7 +67,7 @@ class Storage:
         """Start the server."""
         self._process = subprocess.Popen(
             # Should we be killed, the kernel ends the server.
-            ["setpriv", "--pdeathsig", "KILL", "--", *self.python, str(_SERVER)],
+            ["setpriv", "--pdeathsig", "KILL", "--", *self.python, str(_SERVER), *self._line],
             **as_postgres(),
             cwd="/",
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
@@ -91,3 +93,11 @@ class Storage:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+
+
+@dataclass(frozen=True)
+class Storages:
+    """The same storage twice: on this machine, and behind a line as fast as most servers have."""
+
+    near: Storage
+    far: Storage

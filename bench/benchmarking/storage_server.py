@@ -2,13 +2,16 @@
 
 Everything is answered as S3 does, with MD5s as ETags, and a body that is not what its Content-MD5 says is refused. Signatures are not
 looked at, every bucket exists, and removing one removes all that is in it. Started as a program, it prints its port and serves this
-machine until it is ended.
+machine until it is ended; an argument says how many bytes a second come in at most, as through a line.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import sys
+import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -42,14 +45,31 @@ class _Object:
             position += len(piece)
 
 
+class _Line:
+    """What all connections share: so many bytes a second, and no more."""
+
+    def __init__(self, bytes_per_second: float) -> None:
+        self._seconds_per_byte = 1 / bytes_per_second
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def carry(self, size: int) -> None:
+        """Return when the line has carried `size` bytes more."""
+        with self._lock:
+            self._free_at = max(self._free_at, time.monotonic()) + size * self._seconds_per_byte
+            free_at = self._free_at
+        time.sleep(max(free_at - time.monotonic(), 0))
+
+
 class StorageServer(ThreadingHTTPServer):
-    """A server on a free port of loopback, holding everything it was sent."""
+    """A server on a free port of loopback, holding everything it was sent, which came through a `line` if there is one."""
 
     # Both sides open many connections at once, and one that finds no room waits for a second.
     request_queue_size = 64
 
-    def __init__(self) -> None:
+    def __init__(self, line: _Line | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.line = line
         self.objects: dict[str, _Object] = {}
         self.uploads: dict[str, dict[int, _Object]] = {}
         self.numbers = count(1)
@@ -142,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
             size = self.rfile.readinto(room[:_BLOCK])
             if not size:
                 raise ConnectionResetError("the body is cut off")
+            if self.server.line is not None:
+                self.server.line.carry(size)
             digest.update(room[:size])
             room = room[size:]
         return _Object((content,), digest.hexdigest())
@@ -191,6 +213,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = StorageServer()
+    server = StorageServer(_Line(float(sys.argv[1])) if sys.argv[1:] else None)
     print(server.server_port, flush=True)
     server.serve_forever()

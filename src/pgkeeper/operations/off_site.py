@@ -12,6 +12,7 @@ from pgkeeper.host.durable import replace_file
 from pgkeeper.host.identity import host_identity
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
+from pgkeeper.host.memory import give_back_large_buffers
 from pgkeeper.host.seal import host_seal
 from pgkeeper.model.errors import ConfigurationError, IntegrityError, OperationFailed
 from pgkeeper.model.ledger import LABEL, Ledger
@@ -31,6 +32,7 @@ def cloud_store(settings: Settings, bucket: BucketSettings, host: str = "") -> C
     from pgkeeper.crypto.ring import key_ring
     from pgkeeper.stores.s3 import S3Bucket
 
+    give_back_large_buffers()
     own = host_identity(settings.state_dir)
     keys = key_ring(settings, settings.state_dir)
     return CloudStore(
