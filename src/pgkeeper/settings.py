@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pgkeeper.model.errors import ConfigurationError
 from pgkeeper.model.retention import Policy
 from pgkeeper.off_site_settings import PROVIDER_VARIABLES, OffSiteSettings
+from pgkeeper.pitr_settings import PitrSettings
 
 NO_VARIABLES = ("libpq", "provider_variables", "warnings")
 """Fields of the settings that are no variable themselves."""
@@ -38,7 +39,7 @@ def _absolute(path: Path) -> Path:
 Directory = Annotated[Path, AfterValidator(_absolute)]
 
 
-class Settings(OffSiteSettings):
+class Settings(OffSiteSettings, PitrSettings):
     """Everything that can be set, named as in the environment without `BACKUP_`.
 
     `databases` is empty for "all", `catalog_url` for the file in `state_dir`. `proof_dir` is where throwaway clusters are made (default:
@@ -158,8 +159,9 @@ class Settings(OffSiteSettings):
     @model_validator(mode="before")
     @classmethod
     def _beside_the_state(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Let proofs take place in the state directory where nothing else is said."""
-        return {"proof_dir": Path(values.get("state_dir", cls.model_fields["state_dir"].default)) / "proofs", **values}
+        """Let proofs and recoveries take place in the state directory where nothing else is said."""
+        state = Path(values.get("state_dir", cls.model_fields["state_dir"].default))
+        return {"proof_dir": state / "proofs", "pitr_dir": state / "pitr" / "side", **values}
 
     @model_validator(mode="after")
     def _apart(self) -> "Settings":

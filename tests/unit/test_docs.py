@@ -102,6 +102,8 @@ def test_every_setting_is_described_with_its_default() -> None:
             assert written == "the host's name"
         elif name == "BACKUP_PROOF_DIR":
             assert written == "`proofs` in `BACKUP_STATE_DIR`"
+        elif name == "BACKUP_PITR_DIR":
+            assert written == "`pitr/side` in `BACKUP_STATE_DIR`"
         elif name == "BACKUP_DATABASES":
             assert (written, default) == ("`all`", ())
         elif name == "BACKUP_CATALOG_URL":

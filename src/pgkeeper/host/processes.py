@@ -39,7 +39,7 @@ class Child:
         messages: Path | None = None,
     ) -> None:
         self.name = Path(arguments[0]).name
-        self._stderr = _in_memory("stderr") if messages is None else tempfile.TemporaryFile(dir=messages)  # noqa: SIM115 - closed in __exit__
+        self._stderr = in_memory("stderr") if messages is None else tempfile.TemporaryFile(dir=messages)  # noqa: SIM115 - closed in __exit__
         try:
             self._process = subprocess.Popen(
                 bound_to(os.getpid(), death_signal, arguments),
@@ -118,7 +118,7 @@ def run(
 
     Raises OperationFailed with the program's own words when it fails or takes longer than `timeout` seconds.
     """
-    with _in_memory("stdout") as output, Child(arguments, environment, stdout=output, descriptors=descriptors) as child:
+    with in_memory("stdout") as output, Child(arguments, environment, stdout=output, descriptors=descriptors) as child:
         status = child.wait(timeout)
         if status != 0:
             raise OperationFailed(f"{child.name} failed", describe(child, status))
@@ -137,7 +137,8 @@ def describe(child: Child, status: int) -> str:
     return words or f"exit status {status}"
 
 
-def _in_memory(name: str) -> IO[bytes]:
+def in_memory(name: str) -> IO[bytes]:
+    """Return an unnamed file in memory, for what a child says; `name` is how the kernel calls it."""
     # Not in the directory for temporary files: a kill while Python tries which one it can write to leaves the file it tries with.
     return os.fdopen(os.memfd_create(f"pgkeeper-{name}"), "w+b")
 

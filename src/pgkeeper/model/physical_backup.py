@@ -1,0 +1,40 @@
+"""Physical backups: copies of a cluster's files, from which recovery begins. As pgBackRest tells of them."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pgkeeper.model.wal import Segment
+
+BackupKind = Literal["full", "diff", "incr"]
+
+
+class PhysicalBackup(BaseModel):
+    """One physical backup in one repository.
+
+    It is consistent from `end_lsn` on, reached at `stopped_at`; recovery reads the log from `begin_segment` on. `size_bytes` is what a
+    restore writes, `repository_bytes` what it added to the repository. `prior` are the labels it builds on. `whole` is False where pages
+    were found damaged as it was made.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    repository: int
+    label: str
+    kind: BackupKind
+    started_at: datetime
+    stopped_at: datetime
+    begin_lsn: str
+    end_lsn: str
+    begin_segment: str
+    end_segment: str
+    size_bytes: int
+    repository_bytes: int
+    prior: tuple[str, ...] = ()
+    whole: bool = True
+
+    @property
+    def timeline(self) -> int:
+        """The timeline it was made on."""
+        return Segment.parse(self.begin_segment).timeline

@@ -1,0 +1,68 @@
+"""Calling pgBackRest.
+
+Its options come from the configuration file and what is said here, never from the environment; secrets stand in the file alone.
+"""
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgkeeper.host.processes import Child, in_memory
+from pgkeeper.model.errors import ConfigurationError, OperationFailed
+
+_ERROR = re.compile(r"^(?:\S+ \S+ +P\d+ +)?ERROR: \[(\d{3})\]: (.*)$")
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+class PgBackRestFailed(OperationFailed):
+    """pgBackRest ended with an error; `code` is its number (its user guide, "Errors"; 0 where it gave none)."""
+
+    def __init__(self, what: str, why: str, hint: str = "", code: int = 0) -> None:
+        super().__init__(what, why, hint)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class PgBackRest:
+    """pgBackRest with a configuration, for one cluster (its stanza).
+
+    `attached` is a directory with the configuration of repositories that can be detached, `*.conf`; it may be empty.
+    """
+
+    config_file: Path
+    attached: Path
+    stanza: str
+
+    def arguments(self, command: str, *options: str) -> list[str]:
+        """Return the command line of a call. Raises ConfigurationError (exit status 3) where pgBackRest or its configuration is missing."""
+        program = shutil.which("pgbackrest", path=_ENVIRONMENT["PATH"])
+        if program is None:
+            raise ConfigurationError("pgBackRest is not installed", "", "deploy with role pgkeeper_wal, or install package pgbackrest")
+        if not self.config_file.exists():
+            raise ConfigurationError(f"pgBackRest has no configuration {self.config_file}", "", "deploy with role pgkeeper_wal")
+        where = [f"--config={self.config_file}", f"--config-include-path={self.attached}", f"--stanza={self.stanza}"]
+        return [program, *where, "--log-level-console=off", "--log-level-stderr=warn", command, *options]
+
+    def output(self, command: str, *options: str, timeout: float) -> str:
+        """Run a command to its end and return what it printed.
+
+        Raises PgBackRestFailed when it fails, OperationFailed when it takes longer than `timeout` seconds.
+        """
+        with in_memory("stdout") as output, Child(self.arguments(command, *options), _ENVIRONMENT, stdout=output) as child:
+            status = child.wait(timeout)
+            if status != 0:
+                raise failure(command, status, child.messages().splitlines())
+            output.seek(0)
+            return output.read().decode("utf-8", "replace")
+
+
+def failure(command: str, status: int, lines: Sequence[str]) -> PgBackRestFailed:
+    """Return what to tell the owner of a command that failed, from what it said."""
+    for number, line in enumerate(lines):
+        if found := _ERROR.match(line):
+            rest = [more.strip() for more in lines[number + 1 :]]
+            hints = [more.removeprefix("HINT:").strip() for more in rest if more.startswith("HINT:")]
+            return PgBackRestFailed(f"pgbackrest {command} failed", found[2], "; ".join(hints), int(found[1]))
+    return PgBackRestFailed(f"pgbackrest {command} failed", " ".join(lines[-3:]) or f"exit status {status}")

@@ -1,0 +1,109 @@
+"""A cluster that archives its log with pgBackRest into a local repository, and a pgkeeper that knows it."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cluster import Cluster
+from .product import Pgkeeper
+from .user import SERVICE_USER, make_service_directory
+from .waiting import wait_until
+from .workspace import Workspace
+
+STANZA = "test"
+
+CONFIGURATION = """
+[global]
+repo1-path={repository}
+repo1-retention-full-type=time
+repo1-retention-full=7
+compress-type=zst
+process-max=2
+archive-async=y
+start-fast=y
+spool-path={spool}
+lock-path={locks}
+log-path={logs}
+log-level-file=detail
+
+[{stanza}]
+pg1-path={data}
+pg1-socket-path={sockets}
+pg1-port={port}
+"""
+
+SETTINGS = """
+archive_mode = on
+archive_command = '{push}'
+archive_timeout = 300
+"""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What belongs together: the cluster, the program, and where pgBackRest keeps things."""
+
+    cluster: Cluster
+    pgkeeper: Pgkeeper
+    repository: Path
+    configuration: Path
+
+    def pgbackrest(self, command: str, *options: str) -> str:
+        """Run pgBackRest as the database's user; returns what it printed."""
+        done = subprocess.run(
+            ["pgbackrest", *_where(self.configuration, self.pgkeeper), command, *options],
+            user=SERVICE_USER,
+            group=SERVICE_USER,
+            extra_groups=[],
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin", "TZ": "UTC"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"pgbackrest {command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def switch(self) -> str:
+        """End the current segment, wait until it is archived, and return its name."""
+        ((name,),) = self.cluster.query("select pg_walfile_name(pg_switch_wal())")
+        reached = "select last_archived_wal >= %s from pg_stat_archiver"
+        wait_until(lambda: self.cluster.query(reached, name) == [(True,)], f"{name} in the archive", 60)
+        return str(name)
+
+
+def archived(workspace: Workspace, name: str) -> Archive:
+    """Make a cluster that archives, with its stanza, and no backup yet."""
+    cluster = Cluster(workspace, name)
+    pgkeeper = Pgkeeper(cluster, workspace.path / f"{name}-keeper")
+    places = {place: make_service_directory(pgkeeper.home / place) for place in ("repository", "spool", "locks", "pgbackrest-logs")}
+    configuration = pgkeeper.home / "pgbackrest.conf"
+    make_service_directory(pgkeeper.state / "pitr")
+    make_service_directory(pgkeeper.state / "pitr" / "attached")
+    configuration.write_text(
+        CONFIGURATION.format(
+            repository=places["repository"],
+            spool=places["spool"],
+            locks=places["locks"],
+            logs=places["pgbackrest-logs"],
+            stanza=STANZA,
+            data=cluster.data,
+            sockets=cluster.socket_directory,
+            port=cluster.port,
+        )
+    )
+    pgkeeper.configure(BACKUP_PITR_ENABLED="true", BACKUP_PITR_STANZA=STANZA, BACKUP_PITR_CONFIG_FILE=str(configuration))
+    archive = Archive(cluster, pgkeeper, places["repository"], configuration)
+    push = " ".join(["pgbackrest", *_where(configuration, pgkeeper), "archive-push", "%p"])
+    cluster.stop()
+    with (cluster.data / "postgresql.conf").open("a") as file:
+        file.write(SETTINGS.format(push=push))
+    cluster.start()
+    archive.pgbackrest("stanza-create")
+    return archive
+
+
+def _where(configuration: Path, pgkeeper: Pgkeeper) -> list[str]:
+    return [f"--config={configuration}", f"--config-include-path={pgkeeper.state / 'pitr' / 'attached'}", f"--stanza={STANZA}"]
