@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .support.history import history
-from .support.product import CONFIGURATION, DONE, FAILED, USAGE, Pgkeeper
+from .support.product import CONFIGURATION, DONE, USAGE, Pgkeeper
 
 NOWHERE = {"PGHOST": "/nonexistent", "PGPORT": "1"}
 
@@ -47,4 +47,18 @@ def test_what_cannot_be_reckoned_says_what_to_do(pgkeeper: Pgkeeper) -> None:
         GCS_ACCESS_KEY_ID="id",
         GCS_SECRET_ACCESS_KEY="key",
     )
-    assert "pgkeeper sync" in pgkeeper("cost").exits(FAILED).error
+    assert "pgkeeper backup" in pgkeeper("cost").exits(USAGE).error
+
+
+def test_before_the_first_copy_is_made_the_providers_are_compared_all_the_same(pgkeeper: Pgkeeper) -> None:
+    history(pgkeeper)
+    planned = pgkeeper("cost", "--json").exits(DONE).json
+    pgkeeper.configure(
+        BACKUP_CLOUD_ENABLED="true",
+        BACKUP_CLOUD_PROVIDER="gcs",
+        BACKUP_ENCRYPTION_KEY="k" * 44,
+        GCS_BUCKET_NAME="copies",
+        GCS_ACCESS_KEY_ID="id",
+        GCS_SECRET_ACCESS_KEY="key",
+    )
+    assert pgkeeper("cost", "--json").exits(DONE).json == planned

@@ -31,7 +31,7 @@ def _show(report: "CostReport") -> None:
         say("The same copies elsewhere:")
     else:
         days = report.retention_days
-        say(f"Nothing is copied off site. A month would cost, once there is a copy of each of the {days} days they are kept:")
+        say(f"Nothing is off site yet. A month would cost, once there is a copy of each of the {days} days they are kept:")
     _show_providers(report)
     say()
     print_facts((database.database, _growth(database)) for database in report.databases)

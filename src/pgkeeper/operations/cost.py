@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from pgkeeper.model.cost import StoredCopy, format_dollars, newest_copies, over_budget_in_months
-from pgkeeper.model.errors import OperationFailed, UsageError
+from pgkeeper.model.errors import UsageError
 from pgkeeper.model.forecast import Holding, forecast, when_full
 from pgkeeper.model.prices import price_list
 from pgkeeper.operations.bills import TOLD, MonthCost, ProviderCost, StoreCost, by_month, by_provider, by_store
@@ -34,9 +34,9 @@ class CopyGrowth(Message):
 class CostReport(Message):
     """What copies off site cost, in dollars.
 
-    `off_site` is False while there are none: then nothing is in `stores` and `forecast`, and `providers` say what the backups of this
-    host would cost once their copies fill the retention. `over_budget_in_months` is the first month, of the next 24, that costs more
-    than `monthly_budget`: 0 is now, None is none of them, or no budget.
+    `off_site` is False while there are none, be it that none was sent yet: then nothing is in `stores` and `forecast`, and `providers` say
+    what the backups of this host would cost once their copies fill the retention. `over_budget_in_months` is the first month, of the next
+    24, that costs more than `monthly_budget`: 0 is now, None is none of them, or no budget.
     """
 
     off_site: bool
@@ -53,14 +53,14 @@ class CostReport(Message):
 def cost(settings: Settings) -> CostReport:
     """Reckon from what is known of copies, or without any from the local backups. Changes nothing.
 
-    Raises UsageError when there is nothing to reckon with, ConfigurationError when a price is not known, OperationFailed when the store
-    can't be read.
+    Raises UsageError when there is nothing to reckon with, ConfigurationError when a price is not known.
     """
     now = datetime.now(UTC)
     backups = [backup for backup in list_backups(settings) if backup.created_at <= now]
-    off_site = bool(settings.buckets)
-    starts = _as_stored(_stored(settings), now) if off_site else _as_planned(backups, settings, now)
-    growth = _growth(settings, starts, backups, now)
+    stored = _stored(settings)
+    off_site = bool(stored)
+    starts = _as_stored(stored, now) if off_site else _as_planned(backups, settings, now)
+    growth = _growth(settings, starts, backups, now, real=off_site)
     rates = {(one.cluster, one.database): float(one.bytes_per_day or 0) for one in growth}
     held = [forecast(start, rates[_whose(start)], settings.off_site_retention, TOLD[-1]) for start in starts]
     prices = price_list(settings.prices)
@@ -80,17 +80,12 @@ def cost(settings: Settings) -> CostReport:
 
 
 def _stored(settings: Settings) -> tuple[StoredCopy, ...]:
-    """Return all copies off site, those of the first bucket first. Raises OperationFailed while nothing is known of any."""
-    copies = tuple(
+    """Return all copies off site that are known, those of the first bucket first."""
+    return tuple(
         StoredCopy(bucket.store, bucket.provider, copy.storage_class, copy.cluster, copy.database, copy.created_at, copy.size_bytes)
         for bucket, (_store, ledger) in zip(settings.buckets, known_off_site(settings), strict=True)
         for copy in ledger.copies
     )
-    if not copies:
-        raise OperationFailed(
-            "nothing is known yet of copies off site", f"none was made to {settings.buckets[0].bucket}", "run `pgkeeper sync`"
-        )
-    return copies
 
 
 def _as_stored(copies: Sequence[StoredCopy], now: datetime) -> list[Holding]:
@@ -114,12 +109,16 @@ def _as_planned(backups: Iterable[BackupSummary], settings: Settings, now: datet
     return [when_full(copy, now, settings.off_site_retention) for copy in newest]
 
 
-def _growth(settings: Settings, starts: Iterable[Holding], backups: Sequence[BackupSummary], now: datetime) -> tuple[CopyGrowth, ...]:
+def _growth(
+    settings: Settings, starts: Iterable[Holding], backups: Sequence[BackupSummary], now: datetime, *, real: bool
+) -> tuple[CopyGrowth, ...]:
+    """Return how the copies of each database grow. Those that are only planned (not `real`) tell nothing about it."""
     stored = [copy for start in starts for copy in start.kept]
-    real = stored if settings.buckets else []
     found = []
     for copy in sorted(newest_copies(stored), key=lambda copy: (copy.cluster, copy.database)):
-        sizes = [(one.created_at, one.size_bytes) for one in real if (one.cluster, one.database) == (copy.cluster, copy.database)]
+        sizes = [
+            (one.created_at, one.size_bytes) for one in stored if real and (one.cluster, one.database) == (copy.cluster, copy.database)
+        ]
         rate, measure = copy_growth(settings, copy.cluster, copy.database, sizes, backups, now)
         found.append(
             CopyGrowth(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pgkeeper.model.cost import StoredCopy
-from pgkeeper.model.errors import ConfigurationError, OperationFailed, UsageError
+from pgkeeper.model.errors import ConfigurationError, UsageError
 from pgkeeper.model.manifest import FileEntry
 from pgkeeper.operations import cost as operation
 from pgkeeper.operations.cost import CostReport, cost
@@ -144,8 +144,8 @@ def test_else_growth_is_not_known_and_the_forecast_is_flat(configure: Configure)
     assert len(set(at(report, "aws"))) == 1
 
 
-def test_while_nothing_is_known_of_copies_the_next_step_is_named(configure: Configure) -> None:
-    with pytest.raises(OperationFailed, match="pgkeeper sync"):
+def test_while_there_is_nothing_to_reckon_with_the_next_step_is_named(configure: Configure) -> None:
+    with pytest.raises(UsageError, match="pgkeeper backup"):
         cost(configure(**CLOUD))
 
 
