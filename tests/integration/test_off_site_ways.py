@@ -219,6 +219,20 @@ def test_programs_use_the_same_copies(pgkeeper: Pgkeeper, inside: BucketInside) 
     target.unlink()
 
 
+def test_how_late_copies_are_is_measured(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
+    pgkeeper.create_database("app")
+    pgkeeper.backup("app")
+    (before,) = pgkeeper("stats", "--json").exits(DONE).json["off_site"]
+    assert (before["copies"], before["waiting"], before["succeeded_at"]) == (0, 1, None)
+    assert 0 < before["lag_seconds"] < 3600
+    assert "1 waiting for" in pgkeeper("stats").exits(DONE).stdout
+    pgkeeper("sync").exits(DONE)
+    (after,) = pgkeeper("stats", "--json").exits(DONE).json["off_site"]
+    assert (after["copies"], after["waiting"], after["lag_seconds"]) == (1, 0, 0)
+    assert after["size_bytes"] == sum(len(content) for key, content in inside.objects().items() if key.endswith((".enc", "/manifest.json")))
+    assert "copying last went well" in pgkeeper("stats").exits(DONE).stdout
+
+
 def test_one_backup_is_copied_when_it_is_named_however_old_it_is(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
     pgkeeper.create_database("app")
     pgkeeper.backup("app")

@@ -1,5 +1,6 @@
 """`pgkeeper stats`."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgkeeper.cli.door import JsonOption, finish, open_door
@@ -9,7 +10,7 @@ from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_signed_size, format_size
 
 if TYPE_CHECKING:
-    from pgkeeper.operations.stats import DatabaseStats, StatsReport
+    from pgkeeper.operations.stats import DatabaseStats, StatsReport, StoreStats
 
 
 def command(json: JsonOption = False) -> None:
@@ -29,6 +30,8 @@ def _show(report: "StatsReport") -> None:
     columns = ("DATABASE", "SIZE", "TABLES", "ROWS", "PER DAY", "PER WEEK", "PER MONTH", "BACKUPS", "LAST BACKUP")
     print_table(columns, [_row(database) for database in report.databases], right=columns[1:8])
     say()
+    for store in report.off_site:
+        say(_store(store))
     free, total = format_size(report.disk_free_bytes), format_size(report.disk_total_bytes)
     say(f"Backups take {format_size(report.backups_bytes)}; the disk is {report.disk_used_percent:.0f} % full ({free} of {total} free).")
 
@@ -45,6 +48,14 @@ def _row(database: "DatabaseStats") -> tuple[str, ...]:
         str(database.backups),
         f"{format_duration(last.age_seconds)} ago" if last else "never",
     )
+
+
+def _store(store: "StoreStats") -> str:
+    late = f"{store.waiting} waiting for {format_duration(store.lag_seconds)}" if store.waiting else "nothing is waiting"
+    held = f"Off site ({store.store}): {store.copies} copies, {format_size(store.size_bytes)}; {late}"
+    if store.succeeded_at is None:
+        return f"{held}; copying never went well yet."
+    return f"{held}; copying last went well {format_duration((datetime.now(UTC) - store.succeeded_at).total_seconds())} ago."
 
 
 def _signed(size: int | None) -> str:

@@ -1,14 +1,17 @@
-"""Numbers about databases and their backups: how large, how fast they grow, how old the last backup is, how full the disk."""
+"""Numbers about databases and backups: how large, how fast they grow, how old the last backup, how late copies, how full the disk is."""
 
 import shutil
 from datetime import UTC, datetime, timedelta
 
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.growth import growth_per_day, newest_of_each_day
+from pgkeeper.off_site_settings import OffSite
 from pgkeeper.operations.listing import BackupSummary, list_backups
-from pgkeeper.operations.places import server
+from pgkeeper.operations.off_site import known_off_site
+from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.size_history import remember_look, size_history
+from pgkeeper.operations.waiting import waiting_for
 from pgkeeper.postgres.facts import database_statistics, identify, list_databases
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
@@ -52,11 +55,26 @@ class DatabaseStats(Message):
     problem: str = ""
 
 
+class StoreStats(Message):
+    """A store off site, as far as this host knows. `waiting` backups are not there yet, the oldest of them for `lag_seconds`.
+
+    `succeeded_at` is when copying last went well from beginning to end, None as long as it never did.
+    """
+
+    store: OffSite
+    copies: int
+    size_bytes: int
+    waiting: int
+    lag_seconds: float
+    succeeded_at: datetime | None
+
+
 class StatsReport(Message):
-    """All databases of the cluster, and the disk that holds the backups."""
+    """All databases of the cluster, the stores off site, and the disk that holds the backups."""
 
     cluster: str
     databases: tuple[DatabaseStats, ...]
+    off_site: tuple[StoreStats, ...]
     backups_bytes: int
     disk_total_bytes: int
     disk_free_bytes: int
@@ -91,11 +109,32 @@ def stats(settings: Settings) -> StatsReport:
     return StatsReport(
         cluster=cluster.label,
         databases=tuple(measured),
+        off_site=_off_site(settings),
         backups_bytes=sum(backup.size_bytes or 0 for backup in backups if "local" in backup.stores),
         disk_total_bytes=usage.total,
         disk_free_bytes=usage.free,
         disk_used_percent=round(100 * (usage.total - usage.free) / usage.total, 1),
     )
+
+
+def _off_site(settings: Settings) -> tuple[StoreStats, ...]:
+    known = known_off_site(settings)
+    backups = local_store(settings).backups() if known else ()
+    now = datetime.now(UTC)
+    found = []
+    for store, ledger in known:
+        waiting = waiting_for(ledger, backups, now, settings.retention_days)
+        found.append(
+            StoreStats(
+                store=store,
+                copies=len(ledger.copies),
+                size_bytes=sum(copy.size_bytes for copy in ledger.copies),
+                waiting=len(waiting),
+                lag_seconds=round((now - waiting[0].created_at).total_seconds(), 1) if waiting else 0.0,
+                succeeded_at=ledger.succeeded_at,
+            )
+        )
+    return tuple(found)
 
 
 def _database(
