@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from .support.mail import mail_server
-from .support.off_site import BucketInside, another_host, identity
+from .support.object_storage import KEY, KEY_ID, make_bucket
+from .support.off_site import BucketInside, another_host, identity, identity_file
 from .support.product import BUSY, CONFIGURATION, DONE, FAILED, INTEGRITY, USAGE, Pgkeeper
 
 TABLE = "create table t as select n, repeat('x', n % 100) as filler from generate_series(1, {}) n;"
@@ -174,6 +175,43 @@ def test_a_host_or_a_database_without_copies_is_named(pgkeeper: Pgkeeper, drille
     assert not list(driller.state.glob("drills/*"))
     driller("drill", "show", "../../host-identity").exits(USAGE)
     driller("drill", "run", "--from", "replica", "--host", host).exits(CONFIGURATION)
+
+
+def test_where_copies_are_encrypted_with_age_the_private_key_and_the_hosts_public_one_bring_everything_back(
+    pgkeeper: Pgkeeper, driller: Pgkeeper, inside: BucketInside
+) -> None:
+    recipient, private = identity_file(pgkeeper.home)
+    age = {"BACKUP_ENCRYPTION_METHOD": "age", "BACKUP_AGE_RECIPIENTS": recipient, "BACKUP_ENCRYPTION_KEY": None}
+    pgkeeper.configure(**age)
+    driller.configure(**age)
+    pgkeeper.create_database("app")
+    host = lost(pgkeeper, "app")
+    run = driller("drill", "run", "--host", host).exits(INTEGRITY)
+    signer = next(word for word in run.error.replace(",", " ").split() if word.startswith("pgkeeper-signer-"))
+    assert signer in pgkeeper("doctor").output
+    driller.configure(BACKUP_AGE_SIGNERS=signer)
+    assert "BACKUP_AGE_IDENTITY_FILE" in driller("drill", "run", "--host", host).error
+    driller.configure(BACKUP_AGE_IDENTITY_FILE=str(private))
+    report = driller("drill", "run", "--host", host, "--keep", "--json").exits(DONE).json
+    assert by_database(report)["app"]["rows"] == 100
+    assert pgkeeper.cluster.query("select count(*) from t", database="app") == [(100,)]
+
+
+def test_a_replica_alone_brings_everything_back(pgkeeper: Pgkeeper, driller: Pgkeeper, inside: BucketInside, storage: str) -> None:
+    replica = BucketInside(storage, make_bucket(storage))
+    for keeper in (pgkeeper, driller):
+        keeper.configure(
+            BACKUP_REPLICA_PROVIDER="aws", BACKUP_REPLICA_ENDPOINT_URL=storage, BACKUP_REPLICA_BUCKET_NAME=replica.bucket,
+            BACKUP_REPLICA_KEY_ID=KEY_ID, BACKUP_REPLICA_KEY=KEY,
+        )  # fmt: skip
+    pgkeeper.create_database("app")
+    host = lost(pgkeeper, "app")
+    before = replica.listing()
+    with inside.gone():
+        driller("drill", "run", "--host", host).exits(FAILED)
+        report = driller("drill", "run", "--host", host, "--from", "replica", "--json").exits(DONE).json
+    assert (report["store"], report["unchanged"], by_database(report)["app"]["rows"]) == ("replica", True, 100)
+    assert replica.listing() == before
 
 
 def test_only_the_databases_that_are_asked_for_are_drilled(pgkeeper: Pgkeeper, driller: Pgkeeper, inside: BucketInside) -> None:

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from .support.faulty_http import LASTING, Fault, Faulty, error, method
 from .support.history import aged_copy, history, newest, settled
 from .support.http_proxy import Answer, http_proxy
 from .support.object_storage import KEY, KEY_ID, make_bucket
-from .support.off_site import ENCRYPTION_KEY, BucketInside, another_host, identity, set_up
+from .support.off_site import ENCRYPTION_KEY, BucketInside, another_host, identity, identity_file, set_up
 from .support.product import CONFIGURATION, DONE, FAILED, INTEGRITY, REFUSED, USAGE, Pgkeeper
 from .support.user import SERVICE_USER, service_ids
 
@@ -42,18 +41,6 @@ async def main(path, target):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-
-
-def identity_file(directory: Path) -> tuple[str, Path]:
-    """A new pair of keys of age: the public one, and the file of the private one, the service user's own."""
-    import pyrage
-
-    identity = pyrage.x25519.Identity.generate()
-    path = directory / "identity.txt"
-    path.write_text(f"# made by a test\n{identity}\n")
-    path.chmod(0o600)
-    shutil.chown(path, *service_ids())
-    return str(identity.to_public()), path
 
 
 def test_with_age_a_host_cannot_read_its_own_copies_but_check_them(pgkeeper: Pgkeeper, inside: BucketInside) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .object_storage import KEY, KEY_ID
 from .product import Pgkeeper
+from .user import service_ids
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -110,3 +112,15 @@ def openssl(arguments: list[str], source: Path, target: Path) -> None:
     """Call openssl as the strategy does."""
     command = ["openssl", "enc", *arguments, "-in", str(source), "-out", str(target), "-pass", "env:BACKUP_ENCRYPTION_KEY"]
     subprocess.run(command, check=True, env={"PATH": "/usr/bin:/bin", "BACKUP_ENCRYPTION_KEY": ENCRYPTION_KEY}, timeout=60)
+
+
+def identity_file(directory: Path) -> tuple[str, Path]:
+    """A new pair of keys of age: the public one, and the file of the private one, the service user's own."""
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    path = directory / "identity.txt"
+    path.write_text(f"# made by a test\n{identity}\n")
+    path.chmod(0o600)
+    shutil.chown(path, *service_ids())
+    return str(identity.to_public()), path
