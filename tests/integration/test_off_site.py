@@ -111,6 +111,24 @@ def test_another_host_restores_from_bucket_and_key_alone_and_changes_nothing_the
     assert inside.objects() == before
 
 
+def test_a_copy_that_somebody_took_away_is_missed_by_a_host_that_never_knew_it(
+    pgkeeper: Pgkeeper, newcomer: Pgkeeper, inside: BucketInside
+) -> None:
+    pgkeeper.create_database("app")
+    backups = []
+    for _ in range(3):
+        backups.append(pgkeeper.backup("app"))
+        pgkeeper("sync").exits(DONE)
+    rebuild = ("catalog", "rebuild", "--from", "cloud", "--host", identity(pgkeeper))
+    assert newcomer(*rebuild, "--json").exits(DONE).json["warnings"] == []
+    for key in inside.named():
+        if f"/{backups[1]}/" in key:
+            inside.delete(key)
+    run = newcomer(*rebuild).exits(DONE)
+    assert backups[1] in run.warnings
+    assert backups[2] in run.warnings
+
+
 def test_a_new_machine_goes_on_as_the_old_one(pgkeeper: Pgkeeper, newcomer: Pgkeeper, inside: BucketInside) -> None:
     pgkeeper.create_database("app")
     first = pgkeeper.backup("app")

@@ -40,6 +40,8 @@ def rebuild_command(
     if source != "local":
         copies = rebuild_copies(door.settings, source, host, adopt=adopt)
         door.show("catalog-rebuild-copies", copies, lambda: _show_copies(copies))
+        for warning in copies.warnings:
+            door.warn(warning)
         for problem in copies.problems:
             complain(problem)
         finish(copies.exit_status)

@@ -4,10 +4,13 @@ All of it can be read by whoever can read the bucket, but for the backup's manif
 change one. Sizes are bytes, times UTC.
 """
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from pgkeeper.model.names import split_backup_id
 
 Method = Literal["openssl", "age"]
 StoreName = Literal["local", "cloud", "replica"]
@@ -61,6 +64,20 @@ class CopyHeader(_Part):
     def size_bytes(self) -> int:
         """Return the size of all encrypted files."""
         return sum(file.size for file in self.files)
+
+
+def missing_predecessors(headers: Iterable[CopyHeader], now: datetime, days: int) -> tuple[tuple[str, str], ...]:
+    """Return which copies name a predecessor that is not there although its time off site (`days`) is not over: (copy, predecessor).
+
+    That copy was removed, by its owner or by whoever else may write to the bucket; nothing of this host has to be known to see it.
+    """
+    there = {(header.cluster, header.backup_id): header for header in headers}
+    missing = []
+    for header in there.values():
+        named = split_backup_id(header.predecessor or "")
+        if named and now - named[1] < timedelta(days=days) and (header.cluster, header.predecessor) not in there:
+            missing.append((header.backup_id, header.predecessor or ""))
+    return tuple(sorted(missing))
 
 
 def tag_context(host: str, cluster: str, backup_id: str, name: str) -> str:

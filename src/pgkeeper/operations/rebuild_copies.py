@@ -1,10 +1,12 @@
 """Know again what is off site, from the bucket alone: on a host that lost its state, or on a new one."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from pgkeeper.host.identity import host_identity, machine_id, take_identity
 from pgkeeper.host.logs import log
-from pgkeeper.model.copy import StoreName
+from pgkeeper.model.copy import StoreName, missing_predecessors
 from pgkeeper.model.errors import IntegrityError, RefusedError, UsageError
 from pgkeeper.off_site_settings import OffSite
 from pgkeeper.operations.copy_record import record_of
@@ -15,12 +17,14 @@ from pgkeeper.operations.rebuild_catalog import tell_expiry
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
 from pgkeeper.stores.cloud import CloudStore
+from pgkeeper.stores.cloud_copy import CloudCopy
 
 
 class RebuildCopiesReport(Message):
     """What was found in a store: how many copies, of which host, and the newest of each database.
 
-    `adopted` says that this host goes on as that one. `problems` names copies that can't be believed.
+    `adopted` says that this host goes on as that one. `problems` names copies that can't be believed, `warnings` those that are not there
+    although others follow them and their time is not over.
     """
 
     store: StoreName
@@ -30,6 +34,7 @@ class RebuildCopiesReport(Message):
     copies: int
     newest: dict[str, datetime]
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -65,7 +70,26 @@ def rebuild_copies(settings: Settings, store: OffSite, host: str = "", *, adopt:
         newest.setdefault(copy.database, copy.created_at)
     log.info("copies read", store=store, host=found.host, copies=len(copies), problems=len(problems), adopted=adopt)
     return RebuildCopiesReport(
-        store=store, where=found.where, host=found.host, adopted=adopt, copies=len(copies), newest=newest, problems=problems
+        store=store,
+        where=found.where,
+        host=found.host,
+        adopted=adopt,
+        copies=len(copies),
+        newest=newest,
+        problems=problems,
+        warnings=_missing(copies, settings),
+    )
+
+
+def _missing(copies: Iterable[CloudCopy], settings: Settings) -> tuple[str, ...]:
+    headers = []
+    for copy in copies:
+        # Those that can't be read are problems already.
+        with suppress(IntegrityError):
+            headers.append(copy.header)
+    return tuple(
+        f"there is no copy {predecessor}, which {backup_id} follows: it was removed before its time"
+        for backup_id, predecessor in missing_predecessors(headers, datetime.now(UTC), settings.retention_days)
     )
 
 
