@@ -1,7 +1,7 @@
-"""Stopping and starting the application's services, which only root may: by asking a small helper that belongs to root.
+"""Stopping and starting services, the application's or PostgreSQL itself, which only root may: by asking a small helper of root's.
 
 The helper (roles/pgkeeper/files/services.py, started by systemd when a request appears) knows its own list of services, so that whoever
-can write a request can do no more than this. We write `BACKUP_STATE_DIR/services/request` and wait for `answer` beside it.
+can write a request can do no more than this. We write `request` in its spool, a directory in `BACKUP_STATE_DIR`, and wait for `answer`.
 """
 
 import secrets
@@ -15,15 +15,22 @@ from pgkeeper.model.errors import OperationFailed, RefusedError
 _ANSWER_SECONDS = 300
 _PICKED_UP_SECONDS = 10
 _POLL_SECONDS = 0.02
-_HINT = "see systemctl status, and journalctl -u pgkeeper-services"
+_DEPLOY = {
+    "services": "deploy with pgkeeper_app_services, on a host with systemd; or leave BACKUP_APP_SERVICES empty",
+    "server": "deploy with role pgkeeper_wal, on a host with systemd",
+}
 
 
 class Services:
-    """The services `names` that use production, and the helper that rules them; without names there is nothing to do."""
+    """The services `names`, and the helper that rules them; without names there is nothing to do.
 
-    def __init__(self, names: Sequence[str], state_dir: Path) -> None:
+    `spool` tells apart the helper of the application's `services` from that of the `server`, PostgreSQL.
+    """
+
+    def __init__(self, names: Sequence[str], state_dir: Path, spool: Literal["services", "server"] = "services") -> None:
         self.names = tuple(names)
-        self._place = state_dir / "services"
+        self._spool = spool
+        self._place = state_dir / spool
 
     def require_helper(self) -> None:
         """Find out beforehand whether the helper listens. Raises RefusedError (exit status 6) when services are named and nobody does."""
@@ -59,16 +66,20 @@ class Services:
             if waited > _PICKED_UP_SECONDS and request.exists():
                 request.unlink(missing_ok=True)
                 raise RefusedError(
-                    "services cannot be stopped and started",
-                    "nobody answers: the unit pgkeeper-services.path is not at work",
-                    "deploy with pgkeeper_app_services, on a host with systemd; or leave BACKUP_APP_SERVICES empty",
+                    f"{' and '.join(self.names)} cannot be stopped and started",
+                    f"nobody answers: the unit pgkeeper-{self._spool}.path is not at work",
+                    _DEPLOY[self._spool],
                 )
             if waited > _ANSWER_SECONDS:
-                raise OperationFailed(f"services did not {what}", f"no answer within {_ANSWER_SECONDS} s", _HINT)
+                raise OperationFailed(f"services did not {what}", f"no answer within {_ANSWER_SECONDS} s", self._hint)
             time.sleep(_POLL_SECONDS)
         verdict = said.strip().partition(" ")[2]
         if verdict != "done":
-            raise OperationFailed(f"services did not {what}", verdict, _HINT)
+            raise OperationFailed(f"services did not {what}", verdict, self._hint)
+
+    @property
+    def _hint(self) -> str:
+        return f"see systemctl status, and journalctl -u pgkeeper-{self._spool}"
 
 
 def _read(path: Path) -> str:

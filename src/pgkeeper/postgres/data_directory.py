@@ -1,0 +1,115 @@
+"""A cluster's files, looked at and prepared while no server runs on them."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgkeeper.host.durable import fsync_directory
+from pgkeeper.host.processes import run
+from pgkeeper.model.errors import OperationFailed
+from pgkeeper.model.wal import Segment, parse_lsn
+from pgkeeper.postgres.programs import program
+
+_SECONDS = 60
+_CLEAN = frozenset({"shut down", "shut down in recovery"})
+
+
+@dataclass(frozen=True)
+class ControlFacts:
+    """What pg_controldata says. `state` is its "Database cluster state"; `position` is that of the last checkpoint, on `timeline`."""
+
+    system_identifier: str
+    state: str
+    timeline: int
+    position: int
+    segment_bytes: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether the server was shut down properly."""
+        return self.state in _CLEAN
+
+
+def control_facts(data: Path) -> ControlFacts:
+    """Return what the control file of a data directory says. Raises OperationFailed when it can't be read, or is damaged."""
+    said = run([program("pg_controldata", major_of(data)), "-D", data], {"LC_ALL": "C"}, timeout=_SECONDS)
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in said.splitlines())}
+    # It goes on with numbers that it warns of.
+    if "WARNING" in said:
+        raise OperationFailed(f"the control file of {data} is damaged", " ".join(said.split("\n")[:2]))
+    try:
+        return ControlFacts(
+            system_identifier=facts["Database system identifier"],
+            state=facts["Database cluster state"],
+            timeline=int(facts["Latest checkpoint's TimeLineID"]),
+            position=parse_lsn(facts["Latest checkpoint location"]),
+            segment_bytes=int(facts["Bytes per WAL segment"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise OperationFailed(f"the control file of {data} cannot be understood", str(error)) from error
+
+
+def major_of(data: Path) -> int:
+    """Return the version of PostgreSQL a data directory belongs to. Raises OperationFailed when it is none."""
+    try:
+        return int((data / "PG_VERSION").read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise OperationFailed(f"{data} is no data directory of PostgreSQL", str(error)) from error
+
+
+def tablespace_links(data: Path) -> dict[int, Path]:
+    """Return where the tablespaces of a cluster lie, by OID; those inside the data directory itself are left out."""
+    found = {}
+    for link in sorted((data / "pg_tblspc").iterdir()):
+        if link.is_symlink() and link.name.isdecimal():
+            found[int(link.name)] = link.readlink()
+    return found
+
+
+def link_tablespaces(data: Path, locations: Mapping[int, Path]) -> None:
+    """Let the tablespaces of a cluster that is not running lie elsewhere; on return it is durable. Safe to do twice."""
+    directory = data / "pg_tblspc"
+    for oid, location in locations.items():
+        temporary = directory / f".{oid}.new"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(location)
+        temporary.rename(directory / str(oid))
+    fsync_directory(directory)
+
+
+def tablespace_version_directory(location: Path, major: int) -> Path | None:
+    """Return the directory in a tablespace's location that holds the files of PostgreSQL `major`, None when there is none."""
+    found = [path for path in location.glob(f"PG_{major}_*") if path.is_dir()]
+    return found[0] if found else None
+
+
+def is_running(data: Path) -> bool:
+    """Tell whether a server runs on a data directory: the process that its postmaster.pid names lives, and is at work there."""
+    try:
+        pid = int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        # A server's working directory is its data directory, wherever that was moved to.
+        return Path(f"/proc/{abs(pid)}/cwd").samefile(data)
+    except (OSError, ValueError):
+        return False
+
+
+def announce_timeline(data: Path, timeline: int, facts: ControlFacts) -> list[str]:
+    """Have the log of a new timeline archived by the next server that runs on `data`; returns the names of the files.
+
+    A cluster that was recovered with `archive_mode=off` has marked nothing of it. Its history file would then never get into the archive,
+    and no later recovery could follow the timeline (PostgreSQL documentation, "Timelines"). The segment that is still being written is left
+    out: the server announces it itself.
+    """
+    log, status = data / "pg_wal", data / "pg_wal" / "archive_status"
+    current = Segment.holding(timeline, facts.position, facts.segment_bytes)
+    names = [f"{timeline:08X}.history"] if (log / f"{timeline:08X}.history").exists() else []
+    segments = [path.name for path in log.iterdir() if re.fullmatch(f"{timeline:08X}[0-9A-F]{{16}}", path.name)]
+    names += [name for name in segments if Segment.parse(name, facts.segment_bytes) < current]
+    wanted = [name for name in sorted(names) if not (status / f"{name}.done").exists()]
+    for name in wanted:
+        descriptor = os.open(status / f"{name}.ready", os.O_WRONLY | os.O_CREAT, 0o600)
+        os.close(descriptor)
+    fsync_directory(status)
+    return wanted
