@@ -4,10 +4,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from pgkeeper.host.durable import fsync_directory
+from pgkeeper.host.logs import log
 from pgkeeper.model.errors import OperationFailed
+
+Entry = TypeVar("Entry", bound=BaseModel)
 
 
 class Journal:
@@ -55,6 +60,19 @@ class Journal:
                 continue
             if isinstance(entry, dict):
                 found.append(entry)
+        return found
+
+    def entries_as(self, shape: type[Entry]) -> list[Entry]:
+        """Return the entries that are of this shape; what another version of pgkeeper wrote and nobody understands is left out, and logged.
+
+        Raises OperationFailed when the file can't be read.
+        """
+        found = []
+        for line in self.entries():
+            try:
+                found.append(shape.model_validate(line))
+            except ValidationError as error:
+                log.warning("a line of a journal cannot be understood", path=str(self.path), error=type(error).__name__)
         return found
 
     @staticmethod

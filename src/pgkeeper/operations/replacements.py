@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from pgkeeper.host.journal import Journal
 from pgkeeper.host.logs import log
 from pgkeeper.model.names import encode_segment
@@ -37,13 +35,7 @@ class ReplacementJournal:
 
     def read(self) -> Replacement | None:
         """Return what the record tells so far."""
-        found = []
-        for line in self._journal.entries():
-            try:
-                found.append(Entry.model_validate(line))
-            except ValidationError as error:
-                log.warning("a line of a journal cannot be understood", path=str(self._journal.path), error=type(error).__name__)
-        return read_replacement(self.replacement_id, found)
+        return read_replacement(self.replacement_id, self._journal.entries_as(Entry))
 
 
 def replacements(settings: Settings) -> list[Replacement]:

@@ -1,0 +1,94 @@
+"""Replacing a whole cluster by a recovered one: what the journal says was done, and how a crash is ended from there."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pgkeeper.model.exchange import Move, Stand
+
+ClusterStep = Literal["begun", "recovered", "stopping", "exchanging", "checking", "archiving", "starting", "done", "undone"]
+CLUSTER_STEPS: tuple[ClusterStep, ...] = (
+    *("begun", "recovered", "stopping", "exchanging", "checking", "archiving", "starting", "done"),
+)  # fmt: skip
+"""In this order, each written before it is taken: `begun`; `recovered` (the new cluster is whole, shut down, and waits); `stopping`
+services and PostgreSQL; `exchanging` the files; `checking` (PostgreSQL is started on the new ones and looked at); `archiving` (its log must
+arrive); `starting` the services; `done`. A replacement that was given up ends with `undone` instead."""
+ClusterEnding = Literal["nothing", "go_on", "go_back"]
+
+
+class ClusterEntry(BaseModel):
+    """One line of the journal."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    step: ClusterStep
+    at: datetime
+    kind: Literal["replace", "undo"] = "replace"
+    system_identifier: str = ""
+    data_directory: str = ""
+    kept_as: str = ""
+    target: str = ""
+    timeline: int = 0
+    moves: tuple[Move, ...] = ()
+    tablespaces: dict[int, str] = {}
+    request_id: str | None = None
+
+
+class ClusterReplacement(BaseModel):
+    """What a journal tells as a whole.
+
+    `data_directory` is production's, `kept_as` where the files that were there lie afterwards. `target` says in words to which moment it
+    was recovered, `timeline` is the one that production is on afterwards. `moves` are the renames in order, `tablespaces` their production
+    locations by OID.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    replacement_id: str
+    step: ClusterStep
+    begun_at: datetime
+    changed_at: datetime
+    kind: Literal["replace", "undo"]
+    system_identifier: str
+    data_directory: str
+    kept_as: str
+    target: str
+    timeline: int
+    moves: tuple[Move, ...]
+    tablespaces: dict[int, str]
+    request_id: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it needs nothing any more."""
+        return self.step in ("done", "undone")
+
+    @property
+    def touched(self) -> bool:
+        """Whether production may have been touched: services or PostgreSQL stopped."""
+        return self.step in CLUSTER_STEPS[CLUSTER_STEPS.index("stopping") :]
+
+
+def read_cluster_replacement(replacement_id: str, entries: Sequence[ClusterEntry]) -> ClusterReplacement | None:
+    """Return what the entries of one journal tell; None when it holds nothing."""
+    if not entries:
+        return None
+    facts = entries[0].model_dump(exclude={"step", "at"})
+    for entry in entries[1:]:
+        facts |= {name: value for name, value in entry.model_dump(exclude={"step", "at", "kind"}).items() if value}
+    return ClusterReplacement(
+        replacement_id=replacement_id, step=entries[-1].step, begun_at=entries[0].at, changed_at=entries[-1].at, **facts
+    )
+
+
+def cluster_ending(replacement: ClusterReplacement, stand: Stand) -> ClusterEnding:
+    """Return how an interrupted replacement ends, from how far the exchange of files came.
+
+    Once PostgreSQL was started on the new files and found to be right, somebody may have written to them: from `archiving` on we go on.
+    Before, production's own files are put back.
+    """
+    if replacement.finished:
+        return "nothing"
+    return "go_on" if replacement.step in ("archiving", "starting") and stand == "after" else "go_back"
