@@ -19,7 +19,9 @@ from bench.benchmarking.comparisons import (
     RESTORE_OFF_SITE,
     STEPS,
     SYNC,
+    SYNC_LINE,
     UPLOAD,
+    UPLOAD_LINE,
     WHOLE_STRATEGY,
     WHOLE_WAY,
     ratios,
@@ -42,7 +44,7 @@ def sample(wall: float, own: int | None = None, produced: int | None = None, sen
 
 def all_steps(**changes: Step) -> list[Step]:
     given = {step.name: step for step in changes.values()}
-    sending = (SYNC, UPLOAD, ENCRYPT_UPLOAD)
+    sending = (SYNC_LINE, UPLOAD_LINE, SYNC, UPLOAD, ENCRYPT_UPLOAD)
     usual = {name: sample(2.0, 80_000_000, 1000, 1.0 if name in sending else None) for name in STEPS}
     return [given.get(name, Step(name, (usual[name], usual[name]))) for name in STEPS]
 
