@@ -1,0 +1,55 @@
+"""Whether a server's log gets into its archive."""
+
+import time
+from datetime import timedelta
+from typing import NamedTuple
+
+from pgkeeper.model.wal import Segment
+from pgkeeper.postgres.server import Server, told
+
+_POLL_SECONDS = 0.2
+_STATE = "SELECT last_archived_wal, last_failed_wal, last_failed_time > coalesce(last_archived_time, '-infinity') AS failing FROM pg_stat_archiver"
+
+
+class Archiving(NamedTuple):
+    """The segment that was just ended, and what is wrong when it did not arrive."""
+
+    segment: str
+    problem: str = ""
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the segment is in the archive."""
+        return not self.problem
+
+
+def archives(server: Server, wait: timedelta) -> Archiving:
+    """End the segment that is being written, and wait for it to be archived. Raises OperationFailed when the server can't be asked."""
+    with server.connect_maintenance() as session, told("asking whether the log is archived"):
+        row = session.execute("SELECT current_setting('archive_mode') AS mode").fetchone()
+        if row is None or row["mode"] == "off":
+            return Archiving("", "archive_mode is off")
+        # Without a record of its own an empty segment would not be ended.
+        session.execute("SELECT pg_create_restore_point('pgkeeper: is the log archived?')")
+        row = session.execute("SELECT pg_walfile_name(pg_switch_wal()) AS name").fetchone()
+        assert row is not None
+        wanted = Segment.parse(row["name"])
+        deadline = time.monotonic() + wait.total_seconds()
+        while True:
+            state = session.execute(_STATE).fetchone()
+            assert state is not None
+            if _number(state["last_archived_wal"]) >= (wanted.timeline, wanted.number):
+                return Archiving(row["name"])
+            if time.monotonic() > deadline:
+                failing = f"the last attempt, of {state['last_failed_wal']}, failed" if state["failing"] else "nothing happened"
+                return Archiving(row["name"], f"{failing} within {wait.total_seconds():.0f} s")
+            time.sleep(_POLL_SECONDS)
+
+
+def _number(name: str | None) -> tuple[int, int]:
+    try:
+        segment = Segment.parse(name or "")
+    except ValueError:
+        # A history file comes before all segments of its timeline.
+        return (0, 0)
+    return segment.timeline, segment.number
