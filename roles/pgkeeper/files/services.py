@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Stop or start the application's services because pgkeeper asks for it. Belongs to root, is started by systemd.
+"""Stop or start services because pgkeeper asks for it. Belongs to root, is started by systemd.
 
-services.py SPOOL LIST STATE [SYSTEMCTL]
+services.py [--all] SPOOL LIST STATE [SYSTEMCTL]
+  --all  start all units of the list, also what we did not stop: for PostgreSQL itself, which may be down when it is to come back
   SPOOL  directory of user postgres: `request` holds "ready|stop|start TOKEN", and `answer` will hold "TOKEN done|WHAT IS WRONG"
   LIST   file of root's: the names of the units, one a line. Nothing else is ever stopped or started.
   STATE  directory of root's: remembers which units were stopped, so that only these are started again, after a crash too
@@ -92,14 +93,14 @@ def run(systemctl, *arguments):
     return "" if done.returncode == 0 else done.stdout.decode("utf-8", "replace").strip() or "systemctl failed"
 
 
-def serve(what, units, stopped, systemctl):
+def serve(what, units, stopped, systemctl, start_all):
     """Do what is asked for; what is wrong, or empty."""
     if what == "stop":
         running = [unit for unit in units if not run(systemctl, "is-active", "--quiet", unit)]
         remember(stopped, sorted(set(names_in(stopped)) & set(units) | set(running)))
         return run(systemctl, "stop", *running) if running else ""
     if what == "start":
-        waiting = [unit for unit in units if unit in names_in(stopped)]
+        waiting = [unit for unit in units if start_all or unit in names_in(stopped)]
         wrong = run(systemctl, "start", *waiting) if waiting else ""
         if not wrong and os.path.exists(stopped):
             os.unlink(stopped)
@@ -109,13 +110,14 @@ def serve(what, units, stopped, systemctl):
 
 def main():
     """Serve one request."""
-    spool, listed, state = sys.argv[1:4]
-    systemctl = sys.argv[4] if len(sys.argv) > 4 else "/usr/bin/systemctl"
+    arguments = [argument for argument in sys.argv[1:] if argument != "--all"]
+    spool, listed, state = arguments[:3]
+    systemctl = arguments[3] if len(arguments) > 3 else "/usr/bin/systemctl"
     request = take_request(spool)
     if request is None:
         sys.exit("no request that makes sense in " + spool)
     what, token = request
-    wrong = serve(what, names_in(listed), os.path.join(state, "stopped"), systemctl)
+    wrong = serve(what, names_in(listed), os.path.join(state, "stopped"), systemctl, "--all" in sys.argv[1:])
     give_answer(spool, token, wrong or "done")
     if wrong:
         sys.exit(wrong)

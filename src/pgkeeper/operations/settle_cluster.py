@@ -1,4 +1,4 @@
-"""Finish what a killed replacement of a cluster left: production on its own files or on the new ones, never between, and everything running."""
+"""Finish what a killed replacement of a cluster left: on production's own files or on the new ones, never between, and all running."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -8,7 +8,9 @@ from pgkeeper.model.wal import Segment
 from pgkeeper.postgres.server import Server, told
 
 _POLL_SECONDS = 0.2
-_STATE = "SELECT last_archived_wal, last_failed_wal, last_failed_time > coalesce(last_archived_time, '-infinity') AS failing FROM pg_stat_archiver"
+_STATE = """
+SELECT last_archived_wal, last_failed_wal, last_failed_time > coalesce(last_archived_time, '-infinity') AS failing FROM pg_stat_archiver
+"""
 
 
 class Archiving(NamedTuple):
