@@ -1,0 +1,116 @@
+"""A cluster's files are told about as they are, running or not, and damage in them is found without a trace of the search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgkeeper.model.errors import OperationFailed
+from pgkeeper.postgres.data_directory import announce_timeline, control_facts, is_running, link_tablespaces, tablespace_links
+from pgkeeper.postgres.page_check import check_pages
+from pgkeeper.postgres.server import Server
+
+from .support.cluster import Cluster
+from .support.user import SERVICE_USER
+from .support.workspace import Workspace
+
+PAGE = 8192
+
+
+@pytest.fixture(scope="module")
+def files(workspace: Workspace) -> Iterator[Cluster]:
+    """A cluster of this module's own, which may be broken."""
+    cluster = Cluster(workspace, "files")
+    yield cluster
+    cluster.stop()
+
+
+def server_of(cluster: Cluster) -> Server:
+    return Server({**cluster.environment(), "PGUSER": SERVICE_USER})
+
+
+def test_the_control_file_tells_whose_the_files_are_and_whether_they_are_at_rest(files: Cluster) -> None:
+    ((identifier, timeline),) = files.query(
+        "select system_identifier::text, (select timeline_id from pg_control_checkpoint()) from pg_control_system()"
+    )
+    facts = control_facts(files.data)
+    assert (facts.system_identifier, facts.timeline, facts.segment_bytes, facts.clean) == (identifier, timeline, 16 << 20, False)
+    assert is_running(files.data)
+    files.stop()
+    try:
+        assert control_facts(files.data).clean
+        assert not is_running(files.data)
+    finally:
+        files.start()
+
+
+def test_a_damaged_control_file_is_not_believed(files: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "global").mkdir()
+    (tmp_path / "PG_VERSION").write_text((files.data / "PG_VERSION").read_text())
+    content = (files.data / "global" / "pg_control").read_bytes()
+    (tmp_path / "global" / "pg_control").write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    with pytest.raises(OperationFailed, match="damaged"):
+        control_facts(tmp_path)
+    with pytest.raises(OperationFailed, match="no data directory"):
+        control_facts(tmp_path / "global")
+
+
+def test_a_server_that_is_gone_or_somebody_elses_is_none(files: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "postmaster.pid").write_text((files.data / "postmaster.pid").read_text())
+    assert not is_running(tmp_path)
+    (tmp_path / "postmaster.pid").write_text("4194305\n")
+    assert not is_running(tmp_path)
+    (tmp_path / "postmaster.pid").write_text("")
+    assert not is_running(tmp_path)
+
+
+def test_tablespaces_are_led_elsewhere_and_twice_is_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "pg_tblspc" / "16400").mkdir(parents=True)
+    (tmp_path / "pg_tblspc" / "16401").symlink_to("/somewhere")
+    for _ in range(2):
+        link_tablespaces(tmp_path, {16401: Path("/elsewhere"), 16402: Path("/new")})
+    assert tablespace_links(tmp_path) == {16401: Path("/elsewhere"), 16402: Path("/new")}
+    assert sorted(path.name for path in (tmp_path / "pg_tblspc").iterdir()) == ["16400", "16401", "16402"]
+
+
+def test_only_what_is_finished_of_a_new_timeline_is_announced(files: Cluster, tmp_path: Path) -> None:
+    facts = control_facts(files.data)
+    log = tmp_path / "pg_wal"
+    (log / "archive_status").mkdir(parents=True)
+    current = facts.position // facts.segment_bytes
+    names = [f"00000007{number // 256:08X}{number % 256:08X}" for number in (current - 1, current, current + 1)]
+    for name in (*names, "00000007.history", "00000006.history", "0000000600000000000000FF"):
+        (log / name).write_bytes(b"")
+    assert announce_timeline(tmp_path, 7, facts) == ["00000007.history", names[0]]
+    assert {path.name for path in (log / "archive_status").iterdir()} == {"00000007.history.ready", f"{names[0]}.ready"}
+
+
+def test_damaged_pages_are_named_and_the_search_leaves_nothing(files: Cluster) -> None:
+    files.execute("create database pages template template0")
+    files.psql(
+        "pages", "create table t as select n, repeat('x', 100) as filler from generate_series(1, 2000) n; create index t_n on t (n);"
+    )
+    files.execute("checkpoint")
+    before = (
+        files.query("select count(*) from pg_namespace", database="pages"),
+        files.query("select extname from pg_extension", database="pages"),
+    )
+    assert check_pages(server_of(files), "pages") == ()
+    ((path,),) = files.query("select pg_relation_filepath('t')", database="pages")
+    files.stop()
+    with (files.data / str(path)).open("r+b") as file:
+        # The first row of the third page is said to begin at an odd byte.
+        file.seek(2 * PAGE + 24)
+        file.write((100 << 17 | 1 << 15 | 0x1235).to_bytes(4, "little"))
+    files.start()
+    found = check_pages(server_of(files), "pages")
+    assert found
+    assert any("t: block 2" in line for line in found)
+    after = (
+        files.query("select count(*) from pg_namespace", database="pages"),
+        files.query("select extname from pg_extension", database="pages"),
+    )
+    assert after == before
+    files.drop_database("pages")
