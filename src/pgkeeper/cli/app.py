@@ -23,6 +23,7 @@ from pgkeeper.cli import (
     listing,
     notify,
     pin,
+    pitr,
     restore,
     show,
     stats,
@@ -61,6 +62,7 @@ app.add_typer(drill.app, name="drill")
 app.add_typer(job.app, name="job")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(notify.app, name="notify")
+app.add_typer(pitr.app, name="pitr")
 
 
 @app.callback()

@@ -5,15 +5,21 @@ Its options come from the configuration file and what is said here, never from t
 
 import re
 import shutil
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pgkeeper.host.processes import Child, in_memory
 from pgkeeper.model.errors import ConfigurationError, OperationFailed
 
 _ERROR = re.compile(r"^(?:\S+ \S+ +P\d+ +)?ERROR: \[(\d{3})\]: (.*)$")
+_WARNING = re.compile(r"^(?:\S+ \S+ +P\d+ +)?WARN: (.*)$")
+_LAST_SECONDS = 60.0
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+LogLevel = Literal["off", "info", "detail"]
 
 
 class PgBackRestFailed(OperationFailed):
@@ -35,15 +41,18 @@ class PgBackRest:
     attached: Path
     stanza: str
 
-    def arguments(self, command: str, *options: str) -> list[str]:
-        """Return the command line of a call. Raises ConfigurationError (exit status 3) where pgBackRest or its configuration is missing."""
+    def arguments(self, command: str, *options: str, console: LogLevel = "off") -> list[str]:
+        """Return the command line of a call that logs on stdout as much as `console` says.
+
+        Raises ConfigurationError (exit status 3) where pgBackRest or its configuration is missing.
+        """
         program = shutil.which("pgbackrest", path=_ENVIRONMENT["PATH"])
         if program is None:
             raise ConfigurationError("pgBackRest is not installed", "", "deploy with role pgkeeper_wal, or install package pgbackrest")
         if not self.config_file.exists():
             raise ConfigurationError(f"pgBackRest has no configuration {self.config_file}", "", "deploy with role pgkeeper_wal")
         where = [f"--config={self.config_file}", f"--config-include-path={self.attached}", f"--stanza={self.stanza}"]
-        return [program, *where, "--log-level-console=off", "--log-level-stderr=warn", command, *options]
+        return [program, *where, f"--log-level-console={console}", "--log-level-stderr=warn", command, *options]
 
     def output(self, command: str, *options: str, timeout: float) -> str:
         """Run a command to its end and return what it printed.
@@ -56,6 +65,21 @@ class PgBackRest:
                 raise failure(command, status, child.messages().splitlines())
             output.seek(0)
             return output.read().decode("utf-8", "replace")
+
+    def told(self, command: str, *options: str, line: Callable[[str], None], console: LogLevel = "detail") -> tuple[str, ...]:
+        """Run a long command to its end, and pass on each line of its log. Returns its warnings.
+
+        How long it may take is not limited: pgBackRest gives up by its own timeouts what does not move (io, db and protocol-timeout).
+        Raises PgBackRestFailed when it fails.
+        """
+        with Child(self.arguments(command, *options, console=console), _ENVIRONMENT, stdout=subprocess.PIPE) as child:
+            for said in child.stdout:
+                line(said.decode("utf-8", "replace").rstrip("\n"))
+            status = child.wait(_LAST_SECONDS)
+            messages = child.messages().splitlines()
+            if status != 0:
+                raise failure(command, status, messages)
+            return tuple(found[1] for message in messages if (found := _WARNING.match(message)))
 
 
 def failure(command: str, status: int, lines: Sequence[str]) -> PgBackRestFailed:

@@ -13,8 +13,8 @@ _PLACES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/post
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
-def program(name: str, major: int) -> Path:
-    """Return the path of PostgreSQL's program `name` for a server of version `major`.
+def program(name: str, major: int, *, same: bool = False) -> Path:
+    """Return the path of PostgreSQL's program `name` for a server of version `major`; with `same` only of that very version.
 
     Raises ConfigurationError (exit status 3) naming the package when none fits.
     """
@@ -26,10 +26,11 @@ def program(name: str, major: int) -> Path:
             version = _major(path)
             if version is not None:
                 found.setdefault(version, path)
-    fitting = sorted(version for version in found if version >= major)
+    fitting = sorted(version for version in found if version == major or (version > major and not same))
     if not fitting:
         have = f"found only version {max(found)}" if found else f"{name} is not installed"
-        raise ConfigurationError(f"no {name} for PostgreSQL {major}", have, f"install postgresql-client-{major}")
+        package = f"postgresql-{major}" if same else f"postgresql-client-{major}"
+        raise ConfigurationError(f"no {name} for PostgreSQL {major}", have, f"install {package}")
     return found[fitting[0]]
 
 

@@ -1,0 +1,101 @@
+"""What was learnt of archived segments, kept so that none is fetched twice: what is archived never changes."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pgkeeper.host.durable import replace_file
+from pgkeeper.host.logs import log
+from pgkeeper.model.coverage import Commit
+from pgkeeper.model.restore_point import RestorePoint
+from pgkeeper.operations.pitr import pitr_state
+from pgkeeper.pgbackrest.archive_get import archive_get
+from pgkeeper.pgbackrest.archive_list import ArchivedFile
+from pgkeeper.pgbackrest.program import PgBackRest
+from pgkeeper.postgres.wal_reader import read_segment
+from pgkeeper.settings import Settings
+
+_LEFT_BEHIND_SECONDS = 3600.0
+
+
+class SegmentFacts(BaseModel):
+    """What one segment says. `bytes` is its size as PostgreSQL writes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bytes: int
+    commits: int
+    last_commit: Commit | None
+    restore_points: tuple[RestorePoint, ...]
+
+
+class _Known(BaseModel):
+    segments: dict[str, SegmentFacts] = {}
+
+
+class ArchivedFacts:
+    """Facts about segments, by their names and contents. Lost, they are fetched again."""
+
+    def __init__(self, settings: Settings, program: PgBackRest) -> None:
+        self._directory = pitr_state(settings)
+        self._program = program
+        self._known = _read(self._path)
+        self._changed = False
+
+    @property
+    def _path(self) -> Path:
+        return self._directory / "segments.json"
+
+    def of(self, repository: int, segment: ArchivedFile, major: int) -> SegmentFacts:
+        """Return what a segment says; it is fetched from the repository unless it was before.
+
+        Raises PgBackRestFailed when it can't be had, IntegrityError when it is damaged, ConfigurationError without its major's pg_waldump.
+        """
+        if (known := self._known.get(segment.key)) is None:
+            with tempfile.TemporaryDirectory(dir=_cleared(self._directory / "reading")) as directory:
+                file = Path(directory) / segment.name
+                archive_get(self._program, repository, segment, file)
+                contents = read_segment(file, major)
+                known = SegmentFacts(
+                    bytes=file.stat().st_size,
+                    commits=contents.commits,
+                    last_commit=contents.last_commit,
+                    restore_points=contents.restore_points,
+                )
+            self._known[segment.key] = known
+            self._changed = True
+        return known
+
+    def keep(self, held: Collection[str] | None) -> None:
+        """Write down what is known; forget all but the segments `held`, by their keys, unless it is None."""
+        kept = self._known if held is None else {key: facts for key, facts in self._known.items() if key in held}
+        if self._changed or len(kept) != len(self._known):
+            try:
+                replace_file(self._path, _Known(segments=kept).model_dump_json().encode())
+            except OSError as error:
+                log.warning("facts about archived segments could not be kept", error=error.strerror)
+
+
+def _cleared(directory: Path) -> Path:
+    """Make the directory for segments that are being read, and remove what a killed run left there."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for path in directory.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+    return directory
+
+
+def _read(path: Path) -> dict[str, SegmentFacts]:
+    try:
+        return dict(_Known.model_validate_json(path.read_bytes()).segments)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValidationError) as error:
+        log.warning("facts about archived segments could not be read", path=str(path), error=type(error).__name__)
+        return {}
