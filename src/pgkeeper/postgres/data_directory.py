@@ -34,11 +34,7 @@ class ControlFacts:
 
 def control_facts(data: Path) -> ControlFacts:
     """Return what the control file of a data directory says. Raises OperationFailed when it can't be read, or is damaged."""
-    said = run([program("pg_controldata", major_of(data)), "-D", data], {"LC_ALL": "C"}, timeout=_SECONDS)
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in said.splitlines())}
-    # It goes on with numbers that it warns of.
-    if "WARNING" in said:
-        raise OperationFailed(f"the control file of {data} is damaged", " ".join(said.split("\n")[:2]))
+    facts = control_values(data)
     try:
         return ControlFacts(
             system_identifier=facts["Database system identifier"],
@@ -49,6 +45,15 @@ def control_facts(data: Path) -> ControlFacts:
         )
     except (KeyError, ValueError) as error:
         raise OperationFailed(f"the control file of {data} cannot be understood", str(error)) from error
+
+
+def control_values(data: Path) -> dict[str, str]:
+    """Return everything pg_controldata says of a data directory, by its own names. Raises OperationFailed as `control_facts` does."""
+    said = run([program("pg_controldata", major_of(data)), "-D", data], {"LC_ALL": "C"}, timeout=_SECONDS)
+    # It goes on with numbers that it warns of.
+    if "WARNING" in said:
+        raise OperationFailed(f"the control file of {data} is damaged", " ".join(said.split("\n")[:2]))
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in said.splitlines())}
 
 
 def major_of(data: Path) -> int:
@@ -86,13 +91,18 @@ def tablespace_version_directory(location: Path, major: int) -> Path | None:
 
 
 def is_running(data: Path) -> bool:
-    """Tell whether a server runs on a data directory: the process that its postmaster.pid names lives, and is at work there."""
+    """Tell whether a server runs on a data directory."""
+    return server_pid(data) is not None
+
+
+def server_pid(data: Path) -> int | None:
+    """Return the process of the server that runs on a data directory, as postmaster.pid names it and if it is at work there, else None."""
     try:
-        pid = int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        pid = abs(int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]))
         # A server's working directory is its data directory, wherever that was moved to.
-        return Path(f"/proc/{abs(pid)}/cwd").samefile(data)
+        return pid if Path(f"/proc/{pid}/cwd").samefile(data) else None
     except (OSError, ValueError):
-        return False
+        return None
 
 
 def announce_timeline(data: Path, timeline: int, facts: ControlFacts) -> list[str]:

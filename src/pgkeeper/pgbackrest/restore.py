@@ -1,0 +1,53 @@
+"""`pgbackrest restore`: the files of a physical backup, written where nothing is yet."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pgkeeper.model.errors import OperationFailed
+from pgkeeper.model.progress import Progress
+from pgkeeper.pgbackrest.program import PgBackRest
+
+_SECONDS = 300.0
+_PERCENT = re.compile(r"restore file .*\(.*?([0-9.]+)%\)")
+
+
+def backup_tablespaces(program: PgBackRest, repository: int, label: str) -> dict[int, Path]:
+    """Return the tablespaces in a backup: where each lay in production, by OID. Raises PgBackRestFailed."""
+    text = program.output("info", "--output=json", f"--repo={repository}", f"--set={label}", timeout=_SECONDS)
+    try:
+        (backup,) = json.loads(text)[0]["backup"]
+        return {int(one["oid"]): Path(one["destination"]) for one in backup["tablespace"] or ()}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise OperationFailed("pgbackrest info cannot be understood", f"{type(error).__name__}: {error}") from error
+
+
+def restore(
+    program: PgBackRest, repository: int, label: str, data: Path, tablespaces: Mapping[int, Path], size_bytes: int, progress: Progress
+) -> tuple[str, ...]:
+    """Write a backup's files into the directory `data`, and those of its tablespaces into `tablespaces`; returns warnings.
+
+    Neither exists before, or is empty: nothing is ever written over (no `--delta`). Every tablespace of the backup must be named, or
+    pgBackRest would write it where production has it. Links out of the data directory, such as that of pg_wal, become directories. How
+    recovery goes on is not said here (`--type=none`). Raises PgBackRestFailed.
+    """
+
+    def watch(line: str) -> None:
+        if found := _PERCENT.search(line):
+            progress.advance(round(float(found[1]) / 100 * size_bytes), size_bytes)
+
+    where = [f"--pg1-path={data}", *(f"--tablespace-map={oid}={path}" for oid, path in tablespaces.items())]
+    return program.told("restore", f"--repo={repository}", f"--set={label}", "--type=none", "--no-delta", *where, line=watch)
+
+
+def restore_command(program: PgBackRest, repository: int, data: Path) -> str:
+    """Return the restore_command by which a cluster in `data` reads the log out of a repository."""
+    # Asynchronously it would fetch what follows as well, into the spool directory that production's server restores from.
+    call = program.arguments("archive-get", f"--repo={repository}", f"--pg1-path={data}", "--no-archive-async")
+    return " ".join([*map(_quoted, call), "%f", '"%p"'])
+
+
+def _quoted(word: str) -> str:
+    """Return a word as the shell reads it; PostgreSQL replaces what follows a percent sign before that."""
+    return "'" + word.replace("'", "'\\''").replace("%", "%%") + "'"
