@@ -1,7 +1,7 @@
 """A side cluster: a copy of production's files that is recovered and runs beside it, and can do it no harm.
 
-Its settings are ours. Those of production that came with its files would reach out: archive into production's repository, steal the slots of
-its subscriptions, wait for its synchronous standbys, remove its pid file. They stay beside as files, for reading. Ours stand in
+Its settings are ours. Those of production that came with its files would reach out: archive into production's repository, steal the slots
+of its subscriptions, wait for its synchronous standbys, remove its pid file. They stay beside as a file, for reading. Ours stand in
 postgresql.auto.conf, which wins over every other file, so that they also hold for whoever starts the cluster by hand.
 """
 
@@ -106,12 +106,14 @@ class SideCluster:
     def require_usable(self) -> None:
         """Raise ConfigurationError (exit status 3) where no socket can be in the directory."""
         if len(os.fsencode(self.directory / _SOCKET)) > _LONGEST_SOCKET_PATH:
-            raise ConfigurationError(
-                f"the path {self.directory} is too long", "a socket's must have 107 bytes at most", "choose a shorter one"
-            )
+            longest = f"a socket's path has {_LONGEST_SOCKET_PATH} bytes at most"
+            raise ConfigurationError(f"the path {self.directory} is too long", longest, "choose a shorter one")
 
     def configure(self, recovery: Mapping[str, str]) -> None:
-        """Write our settings in the place of production's, and have the cluster recover by `recovery` when it is started. Safe to do twice."""
+        """Write our settings in the place of production's, and have the cluster recover by `recovery` when it is started.
+
+        Safe to do twice.
+        """
         major = major_of(self.data)
         facts = control_values(self.data)
         auto, kept = self.data / "postgresql.auto.conf", self.directory / _PRODUCTIONS
@@ -145,9 +147,10 @@ class SideCluster:
                 watch(now)
             try:
                 with self.server.connect_maintenance() as session, told("looking at the side cluster"):
-                    found = identify(session)
-                    if not found.standby:
-                        return found
+                    if not identify(session).standby:
+                        # The control file tells the new timeline from the next checkpoint on.
+                        session.execute("CHECKPOINT")
+                        return identify(session)
             except OperationFailed:
                 if time.monotonic() - since > _STILL_SECONDS:
                     raise OperationFailed(
@@ -160,7 +163,8 @@ class SideCluster:
     def start(self) -> None:
         """Start the server, and return when there is one; it goes on when we end. Raises OperationFailed."""
         pg_ctl = program("pg_ctl", major_of(self.data), same=True)
-        (self.directory / _SOCKET).unlink(missing_ok=True)
+        for left in (self.directory / _SOCKET, self.log):
+            left.unlink(missing_ok=True)
         options = f"-c config_file={_shell(self._settings)}"
         run([pg_ctl, "start", "-W", "-s", "-D", self.data, "-l", self.log, "-o", options], _ENVIRONMENT, timeout=_START_SECONDS)
         deadline = time.monotonic() + _START_SECONDS
@@ -171,14 +175,14 @@ class SideCluster:
         """Shut the server down; nothing happens when it does not run. Raises OperationFailed when it does not end."""
         if self.running:
             pg_ctl = program("pg_ctl", major_of(self.data), same=True)
-            run(
-                [pg_ctl, "stop", "-w", "-s", "-m", "fast", "-t", str(_STOP_SECONDS), "-D", self.data],
-                _ENVIRONMENT,
-                timeout=_STOP_SECONDS + 30,
-            )
+            options = ["-w", "-s", "-m", "fast", "-t", str(_STOP_SECONDS)]
+            run([pg_ctl, "stop", *options, "-D", self.data], _ENVIRONMENT, timeout=_STOP_SECONDS + 30)
 
     def give_back(self) -> None:
-        """Take our settings away, and put those that came with the files in their place: the cluster is to be production. It is shut down."""
+        """Take our settings away, and put those that came with the files in their place: the cluster is to be production.
+
+        It was shut down before.
+        """
         kept = self.directory / _PRODUCTIONS
         replace_file(self.data / "postgresql.auto.conf", kept.read_bytes() if kept.exists() else b"")
         for name in ("recovery.signal", "standby.signal"):
