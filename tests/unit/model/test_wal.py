@@ -31,7 +31,9 @@ def test_names_of_a_timeline_sort_as_the_log_goes_on(timeline: int, position: in
         assert segment.name(size) < following.name(size)
 
 
-@pytest.mark.parametrize("name", ["", "00000001000000000000000", "00000001000000000000000G", "000000010000000000000100", "00000002.history"])
+@pytest.mark.parametrize(
+    "name", ["", "00000001000000000000000", "00000001000000000000000G", "000000010000000000000100", "00000002.history"]
+)
 def test_what_is_no_segment_is_none(name: str) -> None:
     with pytest.raises(ValueError, match="no WAL segment"):
         Segment.parse(name)
