@@ -9,7 +9,8 @@ from pgkeeper.model.copy import StoreName
 from pgkeeper.model.durations import parse_duration
 
 
-def _duration(text: str | timedelta) -> timedelta:
+def as_duration(text: str | timedelta) -> timedelta:
+    """Return the duration that an option names. Raises typer's usage error for what is none."""
     if isinstance(text, timedelta):
         return text
     try:
@@ -28,12 +29,12 @@ DatabaseOption = Annotated[
 AgeOption = Annotated[
     timedelta | None,
     typer.Option(
-        "--if-older-than", parser=_duration, metavar="AGE", help="Only where the last one is older, e.g. 24h.", show_default=False
+        "--if-older-than", parser=as_duration, metavar="AGE", help="Only where the last one is older, e.g. 24h.", show_default=False
     ),
 ]
 WaitOption = Annotated[
     timedelta | None,
-    typer.Option("--wait", parser=_duration, metavar="TIME", help="Wait that long for one already running, e.g. 2h.", show_default=False),
+    typer.Option("--wait", parser=as_duration, metavar="TIME", help="Wait that long for one already running, e.g. 2h.", show_default=False),
 ]
 FromOption = Annotated[
     StoreName,

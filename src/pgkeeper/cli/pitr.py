@@ -1,25 +1,23 @@
 """`pgkeeper pitr`: recovery to any second."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
-from pgkeeper.cli.options import WaitOption
+from pgkeeper.cli.options import WaitOption, as_duration
+from pgkeeper.cli.pitr_show import show_attach, show_backup, show_check, show_verify, show_window
 from pgkeeper.cli.say import complain, say
 from pgkeeper.cli.tables import moment
-from pgkeeper.model.durations import format_duration
 from pgkeeper.model.physical_backup import BackupKind
 from pgkeeper.model.repository import RepositoryName
-from pgkeeper.model.sizes import format_size
-
-if TYPE_CHECKING:
-    from pgkeeper.operations.pitr_archiving import Archiving
-    from pgkeeper.operations.pitr_backup import PitrBackupReport
-    from pgkeeper.operations.pitr_window import RepositoryWindow, WindowReport
 
 app = typer.Typer(help="Recovery to any second, from physical backups and archived log.")
+
+_Detachable = Annotated[
+    Literal["cloud"], typer.Argument(metavar="cloud", help="The repository off site; the local one is never detached.", show_default=False)
+]
 
 
 @app.callback()
@@ -34,7 +32,7 @@ def window_command(json: JsonOption = False) -> None:
 
     door = open_door(json=json)
     report = window(door.settings)
-    door.show("pitr-window", report, lambda: _show_window(report))
+    door.show("pitr-window", report, lambda: show_window(report))
     for repository in report.repositories:
         if repository.error is not None:
             complain(str(repository.error))
@@ -63,7 +61,7 @@ def backup_command(
     door = open_door(json=json, quiet=quiet)
     request = PitrBackupRequest(kind=kind, to=to, wait=wait or timedelta())
     report = work(door, "pitr-backup", job, PitrBackupReport, lambda progress: pitr_backup(request, door.settings, progress))
-    door.show("pitr-backup", report, lambda: _show_backup(report))
+    door.show("pitr-backup", report, lambda: show_backup(report))
     for outcome in report.outcomes:
         for warning in outcome.warnings:
             door.warn(f"{outcome.repository}: {warning}")
@@ -74,54 +72,90 @@ def backup_command(
     finish(report.exit_status)
 
 
-def _show_backup(report: "PitrBackupReport") -> None:
+@app.command("check")
+def check_command(
+    timeout: Annotated[
+        timedelta, typer.Option("--timeout", parser=as_duration, metavar="TIME", help="How long archiving may take, e.g. 5m.")
+    ] = timedelta(minutes=2),
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """End a segment of the log, see it arrive in every repository, and look for gaps."""
+    from pgkeeper.operations.pitr_check import PitrCheckRequest, pitr_check
+
+    door = open_door(json=json, quiet=quiet)
+    with door.progress() as progress:
+        report = pitr_check(PitrCheckRequest(timeout=timeout), door.settings, progress)
+    door.show("pitr-check", report, lambda: show_check(report, quiet=quiet))
+    for problem in report.problems:
+        complain(problem)
+    for warning in report.warnings:
+        door.warn(warning)
+    finish(report.exit_status)
+
+
+@app.command("mark")
+def mark_command(name: Annotated[str, typer.Argument(metavar="NAME", help="What to call this moment.")], json: JsonOption = False) -> None:
+    """Name this moment, so that it can be recovered to: before a migration, before an import."""
+    from pgkeeper.operations.pitr_mark import mark
+
+    door = open_door(json=json)
+    report = mark(name, door.settings)
+    made = report.mark
+    door.show("pitr-mark", report, lambda: say(f"mark {made.name}: {moment(made.at)}, {made.lsn} on timeline {made.timeline}"))
+    for warning in report.warnings:
+        door.warn(warning)
+
+
+@app.command("verify")
+def verify_command(
+    source: Annotated[
+        RepositoryName, typer.Option("--from", help="Which repository is read; what is read off site is paid for.")
+    ] = "local",
+    heap_all_indexed: Annotated[
+        bool, typer.Option("--heapallindexed", help="Also look whether each row is in each index; this takes long.")
+    ] = False,
+    job: JobOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Look for damage: in a repository file by file, in the running cluster page by page."""
+    from pgkeeper.operations.pitr_verify import PitrVerifyReport, PitrVerifyRequest, pitr_verify
+
+    door = open_door(json=json, quiet=quiet)
+    request = PitrVerifyRequest(source=source, heap_all_indexed=heap_all_indexed)
+    report = work(door, "pitr-verify", job, PitrVerifyReport, lambda progress: pitr_verify(request, door.settings, progress))
+    door.show("pitr-verify", report, lambda: show_verify(report))
     for outcome in report.outcomes:
-        if (made := outcome.backup) is not None:
-            sizes = f"{format_size(made.size_bytes)}, {format_size(made.repository_bytes)} added"
-            say(f"{outcome.repository}: {made.kind} backup {made.label} in {format_duration(outcome.seconds)}, {sizes}")
+        if outcome.error is not None:
+            complain(str(outcome.error))
+    for warning in report.warnings:
+        door.warn(warning)
+    finish(report.exit_status)
 
 
-def _show_window(report: "WindowReport") -> None:
-    for repository in report.repositories:
-        _show_repository(repository)
-    _show_archiving(report.archiving)
-    for mark in report.marks:
-        say(f"mark {mark.name}: {moment(mark.at)}, {mark.lsn} on timeline {mark.timeline}")
+@app.command("detach")
+def detach_command(repository: _Detachable, json: JsonOption = False) -> None:
+    """Stop writing to the repository off site while it is out of reach, so that the local one goes on."""
+    from pgkeeper.operations.pitr_attach import detach
+
+    door = open_door(json=json)
+    report = detach(repository, door.settings)
+    word = "detached" if report.changed else "was detached already"
+    door.show("pitr-detach", report, lambda: say(f"repository {report.repository}: {word}, since {moment(report.since)}"))
 
 
-def _show_repository(repository: "RepositoryWindow") -> None:
-    name = repository.repository
-    if repository.error is not None:
-        say(f"{name}: could not be looked into")
-        return
-    if not repository.attached:
-        since = f" since {moment(repository.detached_since)}" if repository.detached_since else ""
-        say(f"{name}: detached{since}; nothing is written there")
-        return
-    rate = repository.added_bytes_per_day
-    growth = f", {format_size(rate)} a day come in" if rate is not None else ""
-    say(f"{name}: {len(repository.backups)} backups, {format_size(repository.size_bytes)}{growth}")
-    if not repository.spans:
-        say("  nothing can be brought back")
-    for span in repository.spans:
-        end = "" if span.open else ", then a gap"
-        say(f"  timeline {span.timeline}: {moment(span.begins_at)} to {moment(span.ends_at)}{end}")
-    for gap in repository.gaps:
-        segments = f"segment {gap.first_segment} is" if gap.segments == 1 else f"{gap.segments} segments from {gap.first_segment} are"
-        after = f"after {moment(gap.after)}" if gap.after else "from the beginning"
-        before = f"until {moment(gap.before)}" if gap.before else "until the next backup is made"
-        say(f"  timeline {gap.timeline}: gap: {segments} missing: nothing {after} {before} can be brought back")
+@app.command("attach")
+def attach_command(repository: _Detachable, json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Write to the repository off site again. A full backup follows at once: its log has a gap."""
+    from pgkeeper.operations.pitr_attach import attach
 
-
-def _show_archiving(archiving: "Archiving") -> None:
-    if archiving.error is not None:
-        say(f"archiving: unknown, the server could not be asked: {archiving.error.what}: {archiving.error.why}")
-        return
-    if archiving.problem:
-        say(f"archiving: {archiving.problem}")
-    waiting = archiving.lag_segments or 0
-    lag = f"{waiting} segments wait for {format_duration(archiving.lag_seconds or 0.0)}" if waiting else "nothing waits"
-    last = f", the last one archived at {moment(archiving.last_archived_at)}" if archiving.last_archived_at else ""
-    say(f"archiving: {lag}{last}")
-    if archiving.data_checksums is False:
-        say("data checksums are off: damaged pages go into backups unnoticed")
+    door = open_door(json=json, quiet=quiet)
+    with door.progress() as progress:
+        report = attach(repository, door.settings, progress)
+    door.show("pitr-attach", report, lambda: show_attach(report))
+    if report.backup is not None and report.backup.error is not None:
+        complain(str(report.backup.error))
+    for warning in report.warnings:
+        door.warn(warning)
+    finish(report.exit_status)

@@ -60,6 +60,14 @@ class OffSiteFacts:
 
 
 @dataclass(frozen=True)
+class DetachedFacts:
+    """A repository of point-in-time recovery that is detached; `since` is None where that is not known."""
+
+    repository: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """Everything `judge` looks at. `server_problem`, `store_problem`: why one of them can't be read, with the next step.
 
@@ -74,6 +82,7 @@ class HostFacts:
     standby: bool = False
     held_back: str = ""
     off_site: tuple[OffSiteFacts, ...] = ()
+    detached: tuple[DetachedFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,10 @@ def _of_stores(facts: HostFacts, now: datetime) -> Iterator[Finding]:
         elif store.waiting_since is not None and now - store.waiting_since > FRESH:
             age = format_duration((now - store.waiting_since).total_seconds())
             yield Finding("problem", "", f"{_count(store.waiting, 'backup')} not in {store.store} yet, the oldest since {age}", hint)
+    for repository in facts.detached:
+        since = f" since {format_duration(max(0.0, (now - repository.since).total_seconds()))}" if repository.since else ""
+        text = f"repository {repository.repository} is detached{since}: no log is archived there"
+        yield Finding("problem", "", text, f"when it can be reached again: `pgkeeper pitr attach {repository.repository}`")
 
 
 def _of_database(facts: DatabaseFacts, found: Recoverable, now: datetime) -> Iterator[Finding]:

@@ -73,6 +73,17 @@ def sync_failed(project: str, console_url: str, store: str, problems: Sequence[s
     return Message(f"⚠️ {project} - Cloud Sync Alert", text)
 
 
+def pitr_failed(project: str, console_url: str, problems: Sequence[str], hours_left: float | None, now: datetime) -> Message:
+    """Return the alert about recovery to any second: what endangers it, and in how many hours the log's disk is full, if it fills."""
+    text = _templates.get_template("pitr_failed.txt.j2").render(
+        problems=problems,
+        hours=format_duration(hours_left * 3600) if hours_left is not None else "",
+        now=now.astimezone(UTC).strftime(_TIME),
+        link=_link(console_url),
+    )
+    return Message(f"⚠️ {project} - Point-in-Time Recovery Alert", text)
+
+
 def database_replaced(project: str, database: str, backup_id: str, kept_as: str, downtime: float, rows: int, now: datetime) -> Message:
     """Return the notice that a database was replaced by a backup; `downtime` in seconds."""
     return Message(

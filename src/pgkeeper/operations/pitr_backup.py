@@ -15,7 +15,7 @@ from pgkeeper.operations.pitr import attached, pgbackrest, require_attached
 from pgkeeper.operations.pitr_detached import Detached, read_detached, write_detached
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message, shared_status
-from pgkeeper.operations.tell_owner import tell_backup_failed
+from pgkeeper.operations.tell_owner import tell_pitr_failed
 from pgkeeper.pgbackrest.backup import backup, held
 from pgkeeper.pgbackrest.info import info
 from pgkeeper.pgbackrest.program import PgBackRest, PgBackRestFailed
@@ -74,8 +74,8 @@ def pitr_backup(request: PitrBackupRequest, settings: Settings, progress: Progre
     with exclusive(settings.state_dir, "pitr backup", "a physical backup", request.wait):
         repositories = (request.to,) if request.to else attached(settings)
         outcomes = [_one(name, request.kind, program, settings, progress) for name in repositories]
-    failures = {f"repository {outcome.repository}": outcome.error for outcome in outcomes if outcome.error}
-    warnings = tell_backup_failed(failures, len(outcomes), settings) if failures else ()
+    problems = [str(outcome.error) for outcome in outcomes if outcome.error]
+    warnings = tell_pitr_failed(problems, None, settings) if problems else ()
     return PitrBackupReport(outcomes=tuple(outcomes), warnings=warnings)
 
 

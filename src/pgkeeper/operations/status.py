@@ -7,8 +7,10 @@ from typing import Literal
 
 from pgkeeper.model.errors import IntegrityError, PgkeeperError
 from pgkeeper.model.retention import Held, decide
-from pgkeeper.model.status import BackupFacts, DatabaseFacts, HostFacts, OffSiteFacts, headline, judge
+from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, OffSiteFacts, headline, judge
 from pgkeeper.operations.off_site import known_off_site
+from pgkeeper.operations.pitr import detached
+from pgkeeper.operations.pitr_detached import detached_since
 from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settling import look_at_clock
@@ -131,6 +133,7 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
         standby=standby,
         held_back=look_at_clock(settings, now).held_back(now),
         off_site=_off_site(backups, settings, now),
+        detached=tuple(DetachedFacts(name, detached_since(settings, name)) for name in detached(settings) if settings.pitr_enabled),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.manifest import Manifest
-from pgkeeper.notify.messages import Message, backup_failed, check_failed, database_replaced, drill_done, sync_failed
+from pgkeeper.notify.messages import Message, backup_failed, check_failed, database_replaced, drill_done, pitr_failed, sync_failed
 from pgkeeper.notify.send import send
 from pgkeeper.operations.drill_report import DrillReport
 from pgkeeper.operations.places import local_store
@@ -29,6 +29,11 @@ def tell_check_failed(failures: Mapping[str, ErrorInfo], settings: Settings) -> 
 def tell_sync_failed(store: str, problems: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """Tell what went wrong with copies in `store`. Returns warnings about addresses that could not be reached."""
     return _tell(settings, lambda now: sync_failed(settings.project_name, settings.console_url, store, problems, now))
+
+
+def tell_pitr_failed(problems: Sequence[str], hours_left: float | None, settings: Settings) -> tuple[str, ...]:
+    """Tell what endangers recovery to any second. Returns warnings about addresses that could not be reached."""
+    return _tell(settings, lambda now: pitr_failed(settings.project_name, settings.console_url, problems, hours_left, now))
 
 
 def tell_replaced(database: str, backup_id: str, kept_as: str, downtime: float, rows: int, settings: Settings) -> tuple[str, ...]:

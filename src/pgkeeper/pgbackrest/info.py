@@ -15,6 +15,10 @@ _NO_BACKUP = 2
 _STANZA_MISSING = (1, 3)
 
 
+class StanzaMissing(PgBackRestFailed):
+    """The repository can be reached, and does not know the cluster."""
+
+
 class RepositoryInfo(BaseModel):
     """One repository: of which cluster it is, under which archive id its log lies (`15-1`), and its backups, the oldest first.
 
@@ -49,7 +53,8 @@ def _repository(repository: int, stanza: str, document: dict[str, Any] | None) -
     if document is None or code not in (0, _NO_BACKUP) or not document["db"]:
         problems = [one["status"]["message"] for one in document["repo"]] if document else []
         hint = f"create it with `pgbackrest --stanza={stanza} stanza-create`, or deploy again" if code in _STANZA_MISSING else ""
-        raise PgBackRestFailed(f"repository {repository} cannot be used", "; ".join(problems) or message, hint)
+        shape = StanzaMissing if code in _STANZA_MISSING else PgBackRestFailed
+        raise shape(f"repository {repository} cannot be used", "; ".join(problems) or message, hint)
     current = document["db"][-1]
     ours = [one for one in document["backup"] if one["database"]["id"] == current["id"]]
     return RepositoryInfo(

@@ -58,6 +58,14 @@ def archiver_state(session: Session) -> ArchiverState:
     return ArchiverState(**row)
 
 
+def is_waiting(session: Session, segment: str) -> bool:
+    """Tell whether a segment that was ended is not archived yet."""
+    row = session.execute(
+        "SELECT EXISTS (SELECT FROM pg_ls_archive_statusdir() WHERE name = %s) AS waiting", (f"{segment}.ready",)
+    ).fetchone()
+    return bool(row and row["waiting"])
+
+
 def wal_bytes_per_second(session: Session, segment_bytes: int) -> float:
     """Return how fast the log grew within the last hour, from the segments that were written."""
     row = session.execute(_RECENT_SEGMENTS).fetchone()

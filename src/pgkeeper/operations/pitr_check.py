@@ -1,0 +1,201 @@
+"""Find out every hour whether any second can be brought back: end a segment, see it arrive in every repository, look for gaps."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pgkeeper.host.locks import exclusive
+from pgkeeper.host.logs import log
+from pgkeeper.model.coverage import Gap
+from pgkeeper.model.errors import ErrorInfo, IntegrityError, PgkeeperError
+from pgkeeper.model.progress import Progress
+from pgkeeper.model.repository import RepositoryName, number_of
+from pgkeeper.model.wal_forecast import WalDisk, hours_until_full
+from pgkeeper.operations.failures import as_error_info
+from pgkeeper.operations.pitr import attached, detached, pgbackrest
+from pgkeeper.operations.pitr_archiving import archiving_of
+from pgkeeper.operations.pitr_coverage import look_into
+from pgkeeper.operations.pitr_detached import detached_since
+from pgkeeper.operations.pitr_told import ToldRecord
+from pgkeeper.operations.places import server
+from pgkeeper.operations.reports import Message
+from pgkeeper.operations.tell_owner import tell_pitr_failed
+from pgkeeper.pgbackrest.archive_has import archive_has
+from pgkeeper.pgbackrest.info import info
+from pgkeeper.pgbackrest.program import PgBackRest
+from pgkeeper.postgres.archiver import archiver_state, end_segment, is_waiting, wal_bytes_per_second
+from pgkeeper.postgres.server import Session, require_superuser, told
+from pgkeeper.settings import Settings
+
+_POLL_SECONDS = 0.2
+
+
+class PitrCheckRequest(Message):
+    """`timeout`: how long the segment may take to be archived."""
+
+    timeout: timedelta = timedelta(minutes=2)
+
+
+class RepositoryCheck(Message):
+    """One repository: whether the segment is there, and gaps in its log. With an `error` it could not be looked into."""
+
+    repository: RepositoryName
+    archived: bool = False
+    gaps: tuple[Gap, ...] = ()
+    error: ErrorInfo | None = None
+
+
+class PitrCheckReport(Message):
+    """What was found. `segment` took `seconds` to be archived, None where it was not.
+
+    `problems` need the owner; `damaged` where some of them are gaps. `hours_until_full`: when the disk of the log is full as long as
+    nothing is archived, None while all is well or where that can't be told.
+    """
+
+    segment: str | None
+    seconds: float | None
+    repositories: tuple[RepositoryCheck, ...]
+    hours_until_full: float | None = None
+    problems: tuple[str, ...] = ()
+    damaged: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """Return 0 when all is well, 4 where the log has a gap that is new or still open, else 1."""
+        return IntegrityError.exit_status if self.damaged else int(bool(self.problems))
+
+
+def pitr_check(request: PitrCheckRequest, settings: Settings, progress: Progress) -> PitrCheckReport:
+    """Check, and tell the owner of what is new, and once a day of what lasts.
+
+    A gap that a backup lies behind is told of once: it will leave the window. Raises ConfigurationError (exit status 3) where nothing is
+    set up, and BusyError (exit status 5) while another check runs.
+    """
+    program = pgbackrest(settings)
+    with exclusive(settings.state_dir, "pitr check", "a check of the archive"):
+        found = _Check(settings, program, request.timeout)
+        progress.phase("end a segment and wait until it is archived")
+        found.archiving()
+        progress.phase("look for gaps")
+        found.repositories()
+        return found.report()
+
+
+@dataclass
+class _Check:
+    """What one check has found so far."""
+
+    settings: Settings
+    program: PgBackRest
+    timeout: timedelta
+    segment: str | None = None
+    seconds: float | None = None
+    hours: float | None = None
+    problems: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    looked: list[RepositoryCheck] = field(default_factory=list)
+
+    def archiving(self) -> None:
+        """End a segment and wait for it; what is wrong is remembered."""
+        try:
+            with server(self.settings).connect_maintenance() as session, told("checking the archive"):
+                require_superuser(session)
+                self._archive(session)
+        except PgkeeperError as error:
+            self.problems.append(str(error))
+
+    def repositories(self) -> None:
+        """Look into every attached repository: whether the segment is there, and for gaps."""
+        for name in detached(self.settings):
+            since = detached_since(self.settings, name)
+            when = f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""
+            self.warnings.append(f"repository {name} is detached{when}: nothing is archived there until `pgkeeper pitr attach {name}`")
+        contents, failed = look_into(self.settings, attached(self.settings))
+        for name, error in failed.items():
+            why = as_error_info(error, f"looking into repository {name}")
+            self.problems.append(str(why))
+            self.looked.append(RepositoryCheck(repository=name, error=why))
+        for name, known in contents.items():
+            there = self.segment is not None and archive_has(self.program, number_of(name), known.info.archive_id, self.segment)
+            if self.seconds is not None and not there:
+                self.problems.append(f"the server takes its log for archived, but repository {name} has no segment {self.segment}")
+            newest = max((span.timeline for span in known.coverage.spans), default=0)
+            for gap in known.coverage.gaps:
+                self._gap(name, gap, is_newest=gap.timeline >= newest)
+            if not known.info.backups:
+                self.problems.append(f"repository {name} has no backup: nothing can be brought back from it (`pgkeeper pitr backup`)")
+            self.looked.append(RepositoryCheck(repository=name, archived=there, gaps=known.coverage.gaps))
+
+    def report(self) -> PitrCheckReport:
+        """Tell the owner where that is due, and return what was found."""
+        problems = [*self.problems, *self.gaps]
+        record = ToldRecord(self.settings)
+        if record.due(problems, datetime.now(UTC)):
+            self.warnings += tell_pitr_failed(problems, self.hours, self.settings)
+        for problem in problems:
+            log.error("the archive is not well", problem=problem)
+        return PitrCheckReport(
+            segment=self.segment,
+            seconds=self.seconds,
+            repositories=tuple(sorted(self.looked, key=lambda one: number_of(one.repository))),
+            hours_until_full=round(self.hours, 1) if self.hours is not None else None,
+            problems=tuple(problems),
+            damaged=bool(self.gaps),
+            warnings=tuple(self.warnings),
+        )
+
+    def _archive(self, session: Session) -> None:
+        began = time.monotonic()
+        self.segment = end_segment(session, "pgkeeper pitr check")
+        while is_waiting(session, self.segment):
+            if time.monotonic() - began > self.timeout.total_seconds():
+                break
+            time.sleep(_POLL_SECONDS)
+        else:
+            self.seconds = round(time.monotonic() - began, 2)
+        state = archiver_state(session)
+        archiving = archiving_of(state, self.settings)
+        if archiving.problem:
+            self.seconds = None if archiving.ours is False or archiving.mode == "off" else self.seconds
+            self.problems.append(archiving.problem)
+        elif self.seconds is None:
+            self.problems.append(f"segment {self.segment} was not archived within {self.timeout.total_seconds():.0f} s")
+        if self.problems:
+            self.hours = _hours(session, Path(state.data_directory), state.segment_bytes)
+            self.problems += _where(self.program, attached(self.settings))
+
+    def _gap(self, name: RepositoryName, gap: Gap, *, is_newest: bool) -> None:
+        what = f"repository {name} misses {gap.segments} segments from {gap.first_segment} on (timeline {gap.timeline})"
+        if gap.before is None and is_newest:
+            self.gaps.append(
+                f"{what}: nothing after it can be brought back until there is a new backup (`pgkeeper pitr backup --kind full`)"
+            )
+        else:
+            known = ToldRecord(self.settings).knows(what)
+            (self.warnings if known else self.gaps).append(f"{what}: moments in it cannot be brought back")
+
+
+def _hours(session: Session, data: Path, segment_bytes: int) -> float | None:
+    """Return when the disk of the log is full; None where it is not this host's, or the log does not grow."""
+    with suppress(OSError):
+        free = shutil.disk_usage(data / "pg_wal").free
+        return hours_until_full(WalDisk(free, wal_bytes_per_second(session, segment_bytes)))
+    return None
+
+
+def _where(program: PgBackRest, repositories: Sequence[RepositoryName]) -> list[str]:
+    """Return which repositories are the reason, since one that is out of reach stops archiving to all."""
+    found = []
+    for name in repositories:
+        try:
+            info(program, number_of(name))
+        except PgkeeperError as error:
+            hint = "; `pgkeeper pitr detach cloud` lets the others go on" if name == "cloud" else ""
+            found.append(f"{error}{hint}")
+    return found
