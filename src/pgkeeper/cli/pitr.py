@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pgkeeper.cli import pitr_restore
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import WaitOption, as_duration
 from pgkeeper.cli.pitr_show import show_attach, show_backup, show_check, show_verify, show_window
@@ -23,6 +24,10 @@ _Detachable = Annotated[
 @app.callback()
 def _group() -> None:
     """Recovery to any second, from physical backups and archived log."""
+
+
+app.command("restore")(pitr_restore.restore_command)
+app.command("stop")(pitr_restore.stop_command)
 
 
 @app.command("window")

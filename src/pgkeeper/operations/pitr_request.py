@@ -1,0 +1,144 @@
+"""The request for a recovery: to which moment, from where; and the plan that follows from what is archived."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from pgkeeper.model.errors import OperationFailed, PgkeeperError, UsageError
+from pgkeeper.model.progress import Progress
+from pgkeeper.model.recovery_plan import Plan, plan_recovery
+from pgkeeper.model.recovery_target import Target, make_target
+from pgkeeper.model.repository import RepositoryName, number_of
+from pgkeeper.operations.pitr import pgbackrest, require_attached
+from pgkeeper.operations.pitr_coverage import RepositoryContents, repository_contents
+from pgkeeper.operations.pitr_marks import read_marks
+from pgkeeper.operations.places import server
+from pgkeeper.operations.reports import Message
+from pgkeeper.pgbackrest.archive_has import archive_has
+from pgkeeper.postgres.archiver import end_segment
+from pgkeeper.postgres.facts import identify
+from pgkeeper.postgres.server import Session, told
+from pgkeeper.settings import Settings
+
+_ARCHIVED_SECONDS = 120
+_POLL_SECONDS = 0.5
+_ZONE = "SELECT setting AS zone FROM pg_file_settings WHERE lower(name) = 'timezone' AND applied ORDER BY seqno DESC LIMIT 1"
+
+
+class RecoveryWish(Message):
+    """What a person asks for: one of `time`, `name`, `xid`, `lsn`, `immediate` (the backup's own end) and `latest` (the end of the log).
+
+    `exclusive` stops just before the target. `source` is the repository; `timeline` and `backup` are chosen where they are not given.
+    """
+
+    time: str | None = None
+    name: str | None = None
+    xid: int | None = None
+    lsn: str | None = None
+    immediate: bool = False
+    latest: bool = False
+    exclusive: bool = False
+    source: RepositoryName = "local"
+    timeline: int | None = None
+    backup: str | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A recovery that can be done: the plan, the repository as it was looked at, and production's time zone (UTC if it can't be asked)."""
+
+    plan: Plan
+    contents: RepositoryContents
+    zone: str
+
+
+def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Planned:
+    """Return how the wish is fulfilled. Production is not needed, but asked for its time zone, and what was committed last, where it runs.
+
+    Raises UsageError for a wish that can't be understood, RefusedError for a moment that can't be had, naming those that can, and what
+    keeps the repository from being looked into.
+    """
+    require_attached(settings, wish.source)
+    zone = _zone(settings)
+    target = make_target(
+        time=wish.time, name=wish.name, xid=wish.xid, lsn=wish.lsn, immediate=wish.immediate, latest=wish.latest,
+        exclusive=wish.exclusive, server_zone=zone,
+    )  # fmt: skip
+    progress.phase("look at what is archived")
+    contents = repository_contents(settings, wish.source)
+    quiet_until = None
+    if target.at is not None and _lies_behind(target.at, contents):
+        quiet_until = _settle(contents, target.at, settings, progress)
+        contents = repository_contents(settings, wish.source) if quiet_until else contents
+    position = _position(target, contents, settings)
+    plan = plan_recovery(
+        target, contents.coverage, contents.info.backups, contents.archive.histories,
+        timeline=wish.timeline, backup=wish.backup, quiet_until=quiet_until, position=position, segment_bytes=contents.segment_bytes,
+    )  # fmt: skip
+    return Planned(plan, contents, zone)
+
+
+def _zone(settings: Settings) -> str:
+    """Return the time zone of production's own settings; ours is always UTC."""
+    try:
+        with server(settings).connect_maintenance() as session, told("asking for the time zone"):
+            row = session.execute(_ZONE).fetchone()
+            return str(row["zone"]) if row else "UTC"
+    except PgkeeperError:
+        return "UTC"
+
+
+def _lies_behind(at: datetime, contents: RepositoryContents) -> bool:
+    return any(span.open and at >= span.ends_at for span in contents.coverage.spans)
+
+
+def _settle(contents: RepositoryContents, at: datetime, settings: Settings, progress: Progress) -> datetime | None:
+    """Have everything archived that was committed until now, and return until when that is.
+
+    None where production is not there to be asked, is another cluster, or has not reached the moment. Raises OperationFailed when the
+    log does not arrive.
+    """
+    try:
+        session = server(settings).connect_maintenance()
+    except PgkeeperError:
+        return None
+    with session, told("asking for what was committed last"):
+        found = identify(session)
+        now = _now(session)
+        if found.standby or found.system_identifier != contents.info.system_identifier or at > now:
+            return None
+        progress.phase("wait for the log to be archived")
+        segment = end_segment(session, "pgkeeper: before a recovery")
+    deadline = time.monotonic() + _ARCHIVED_SECONDS
+    program = pgbackrest(settings)
+    while not archive_has(program, number_of(contents.name), contents.info.archive_id, segment):
+        if time.monotonic() > deadline:
+            raise OperationFailed(
+                f"segment {segment} was not archived within {_ARCHIVED_SECONDS} s",
+                "what was committed last is not in the repository",
+                "`pgkeeper pitr check` says what is wrong; or recover to a moment before that",
+            )
+        time.sleep(_POLL_SECONDS)
+    return now
+
+
+def _now(session: Session) -> datetime:
+    row = session.execute("SELECT clock_timestamp() AS now").fetchone()
+    assert row is not None
+    now = row["now"]
+    assert isinstance(now, datetime)
+    return now
+
+
+def _position(target: Target, contents: RepositoryContents, settings: Settings) -> str | None:
+    """Return where a name or a transaction lies in the log. Raises UsageError when it is not known."""
+    if target.kind == "name":
+        mark = next((mark for mark in read_marks(settings).marks if mark.name == target.name), None)
+        if mark is not None:
+            return mark.lsn
+        raise UsageError(f"there is no mark {target.name}", "", "`pgkeeper pitr window` shows them; a position goes with --target-lsn")
+    if target.kind == "xid":
+        raise UsageError(
+            f"where transaction {target.xid} ended is not known", f"looked into {contents.name}", "its position goes with --target-lsn"
+        )
+    return None

@@ -1,0 +1,30 @@
+"""Copying a table out of a server into a file that psql loads."""
+
+from pathlib import Path
+
+from pgkeeper.host.durable import fsync_directory
+from pgkeeper.host.processes import run
+from pgkeeper.model.errors import OperationFailed
+from pgkeeper.model.names import encode_segment
+from pgkeeper.postgres.programs import program
+from pgkeeper.postgres.server import Server
+
+_SECONDS = 24 * 3600
+
+
+def export_table(server: Server, major: int, database: str, table: str, directory: Path) -> Path:
+    """Write a table, named as psql's patterns name it (`schema.table`), to a file in `directory`, and return its path.
+
+    Raises OperationFailed, also when there is no such table.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperationFailed(f"cannot make {directory}", error.strerror or "") from error
+    path = directory / f"{encode_segment(database)}.{encode_segment(table)}.sql"
+    partial = path.with_name(f".{path.name}.partial")
+    options = ["--strict-names", f"--table={table}", f"--file={partial}", "-d", server.target(database)]
+    run([program("pg_dump", major), *options], server.environment(major), timeout=_SECONDS)
+    partial.rename(path)
+    fsync_directory(directory)
+    return path
