@@ -27,6 +27,8 @@ def _group() -> None:
 
 
 app.command("restore")(pitr_restore.restore_command)
+app.command("undo")(pitr_restore.undo_command)
+app.command("resume")(pitr_restore.resume_command)
 app.command("stop")(pitr_restore.stop_command)
 
 

@@ -6,15 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, open_door, work
+from pgkeeper.cli.door import Door, JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import DatabaseOption, WaitOption
-from pgkeeper.cli.say import say
+from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.tables import moment
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import UsageError
 from pgkeeper.model.repository import RepositoryName
 
 if TYPE_CHECKING:
     from pgkeeper.operations.pitr_restore import PitrRestorePlan, PitrRestoreReport
+    from pgkeeper.operations.replace_cluster import ReplaceClusterReport
+
+ConfirmOption = Annotated[
+    str, typer.Option("--confirm", metavar="RESTORE", help="The word RESTORE, for what takes production's place.", show_default=False)
+]
+RequestOption = Annotated[
+    str | None,
+    typer.Option("--request-id", metavar="ID", help="Makes it repeatable: the same id again changes nothing.", show_default=False),
+]
 
 
 def restore_command(
@@ -49,18 +59,28 @@ def restore_command(
         ),
     ] = None,
     database: DatabaseOption = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of production, whose files are kept beside.")] = False,
+    confirm: ConfirmOption = "",
+    request_id: RequestOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     wait: WaitOption = None,
     job: JobOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Recover the whole cluster to a moment, beside production, which is not touched; and leave it running for a look."""
+    """Recover the whole cluster to a moment, beside production, which is not touched; and leave it running for a look.
+
+    With --replace it then takes production's place, which stops PostgreSQL for a few seconds.
+    """
     from pgkeeper.operations.pitr_request import RecoveryWish
     from pgkeeper.operations.pitr_restore import PitrRestoreReport, PitrRestoreRequest, pitr_restore, plan_pitr_restore
 
     if to_dir is not None and not to_dir.is_absolute():
         raise UsageError("--to-dir must be an absolute path", str(to_dir))
+    if replace and (to_dir is not None or exports):
+        raise UsageError("--replace excludes --to-dir and --export", "", "see pgkeeper pitr restore --help")
+    if (confirm or request_id) and not replace:
+        raise UsageError("--confirm and --request-id are for --replace", "", "a recovery beside touches nothing")
     if exports and database is None:
         raise UsageError("--export needs --database", "", "say in which database the tables are")
     wish = RecoveryWish(
@@ -74,10 +94,45 @@ def restore_command(
             plan = plan_pitr_restore(request, door.settings, progress)
         door.show("pitr-restore-plan", plan, lambda: _show_plan(plan))
         return
+    if replace:
+        from pgkeeper.operations.replace_cluster import ReplaceClusterReport, ReplaceClusterRequest, replace_cluster
+
+        wanted = ReplaceClusterRequest(wish=wish, confirmation=confirm, request_id=request_id, wait=wait or timedelta())
+        replaced = work(door, "pitr-replace", job, ReplaceClusterReport, lambda progress: replace_cluster(wanted, door.settings, progress))
+        _show_exchanged(door, replaced)
+        return
     report = work(door, "pitr-restore", job, PitrRestoreReport, lambda progress: pitr_restore(request, door.settings, progress))
     door.show("pitr-restore", report, lambda: _show(report))
     for warning in report.warnings:
         door.warn(warning)
+
+
+def undo_command(
+    confirm: ConfirmOption = "",
+    request_id: RequestOption = None,
+    wait: WaitOption = None,
+    job: JobOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Undo the last --replace: production gets its files back, and what was written since is kept beside."""
+    from pgkeeper.operations.replace_cluster import ReplaceClusterReport
+    from pgkeeper.operations.undo_cluster import UndoClusterRequest, undo_cluster
+
+    door = open_door(json=json, quiet=quiet)
+    request = UndoClusterRequest(confirmation=confirm, request_id=request_id, wait=wait or timedelta())
+    report = work(door, "pitr-undo", job, ReplaceClusterReport, lambda progress: undo_cluster(request, door.settings, progress))
+    _show_exchanged(door, report)
+
+
+def resume_command(json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Finish or undo a --replace or undo that was interrupted. The next one does so, too."""
+    from pgkeeper.operations.resume_cluster import resume_cluster
+
+    door = open_door(json=json, quiet=quiet)
+    with door.progress() as progress:
+        report = resume_cluster(door.settings, progress)
+    door.show("pitr-resume", report, lambda: say("\n".join(report.settled) or "There is nothing to resume."))
 
 
 def stop_command(
@@ -90,6 +145,29 @@ def stop_command(
     open_door()
     stop_side(directory, clear=remove)
     say(f"{directory} is {'removed' if remove else 'stopped'}.")
+
+
+def _show_exchanged(door: Door, report: "ReplaceClusterReport") -> None:
+    door.show("pitr-replace", report, lambda: _show_replaced(report))
+    for warning in report.warnings:
+        door.warn(warning)
+    if not report.archived:
+        complain(f"production runs, but its log is not archived: {report.archive_problem} (`pgkeeper pitr check` says more)")
+    finish(report.exit_status)
+
+
+def _show_replaced(report: "ReplaceClusterReport") -> None:
+    if not report.changed:
+        say(f"Nothing to do, this request was done {moment(report.replaced_at)}")
+        return
+    say(f"Production is {report.target}, after {format_duration(report.seconds)}, down for {format_duration(report.downtime_seconds)}")
+    say(f"  from     {report.recovered_from}; on timeline {report.timeline} now")
+    say(
+        f"  kept     {report.kept_as or 'nothing was left'}{', as it was: remove it when nobody misses anything' if report.kept_as else ''}"
+    )
+    say(f"  backup   {report.backup or 'none yet'}")
+    if report.unchecked:
+        say(f"  unseen   the pages of {', '.join(report.unchecked)}: amcheck is not installed")
 
 
 def _show_plan(plan: "PitrRestorePlan") -> None:

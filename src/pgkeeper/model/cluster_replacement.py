@@ -31,8 +31,10 @@ class ClusterEntry(BaseModel):
     kept_as: str = ""
     target: str = ""
     timeline: int = 0
+    coming: tuple[str, ...] = ()
     moves: tuple[Move, ...] = ()
     tablespaces: dict[int, str] = {}
+    backup: str = ""
     request_id: str | None = None
 
 
@@ -40,8 +42,8 @@ class ClusterReplacement(BaseModel):
     """What a journal tells as a whole.
 
     `data_directory` is production's, `kept_as` where the files that were there lie afterwards. `target` says in words to which moment it
-    was recovered, `timeline` is the one that production is on afterwards. `moves` are the renames in order, `tablespaces` their production
-    locations by OID.
+    was recovered, `timeline` is the one that production is on afterwards. `coming` are directories that were made for
+    it, and go when it is given up; `moves` are the renames in order, `tablespaces` their production locations by OID.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,8 +58,10 @@ class ClusterReplacement(BaseModel):
     kept_as: str
     target: str
     timeline: int
+    coming: tuple[str, ...]
     moves: tuple[Move, ...]
     tablespaces: dict[int, str]
+    backup: str
     request_id: str | None = None
 
     @property

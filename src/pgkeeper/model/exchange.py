@@ -11,13 +11,17 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Place(BaseModel):
-    """One directory of a cluster: where production has it, where the coming one waits, and where production's will be kept."""
+    """One directory of a cluster: where production has it, where the coming one waits, and where production's will be kept.
+
+    `lost`: production has none any more that could be kept.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     used: str
     coming: str
     kept: str
+    lost: bool = False
 
 
 class Move(BaseModel):
@@ -34,15 +38,18 @@ class Move(BaseModel):
         return Move(source=self.target, target=self.source)
 
 
-def exchange(data: Place, tablespaces: Sequence[Place], *, lost: bool = False) -> tuple[Move, ...]:
-    """Return the renames that put what is coming in the place of what is used. `lost`: there is nothing any more that could be kept."""
-    inner = [
-        move
-        for place in tablespaces
-        for move in (*([] if lost else [Move(source=place.used, target=place.kept)]), Move(source=place.coming, target=place.used))
-    ]
-    out = [] if lost else [Move(source=data.used, target=data.kept)]
-    return (*out, *inner, Move(source=data.coming, target=data.used))
+def exchange(data: Place, tablespaces: Sequence[Place]) -> tuple[Move, ...]:
+    """Return the renames that put what is coming in the place of what is used."""
+    inner = [move for place in tablespaces for move in (*_out(place), _in(place))]
+    return (*_out(data), *inner, _in(data))
+
+
+def _out(place: Place) -> tuple[Move, ...]:
+    return () if place.lost else (Move(source=place.used, target=place.kept),)
+
+
+def _in(place: Place) -> Move:
+    return Move(source=place.coming, target=place.used)
 
 
 Stand = Literal["before", "between", "after"]

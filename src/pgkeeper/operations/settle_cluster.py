@@ -1,5 +1,6 @@
 """Finish what a killed replacement of a cluster left: on production's own files or on the new ones, never between, and all running."""
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -49,6 +50,9 @@ def settle_cluster(settings: Settings, known: ClusterReplacement, progress: Prog
             take(move.back for move in reversed(known.moves[:done]))
         server_unit(settings).start()
         Services(settings.app_services, settings.state_dir).start()
+    if ending != "go_on":
+        for path in known.coming:
+            shutil.rmtree(path, ignore_errors=True)
     ClusterJournal(settings, known.replacement_id).note("done" if ending == "go_on" else "undone")
     log.warning("cluster replacement settled", replacement_id=known.replacement_id, ending=ending)
     what = "undoing the recovery of the cluster" if known.kind == "undo" else "replacing the cluster by the recovered one"

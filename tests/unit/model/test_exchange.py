@@ -15,11 +15,11 @@ def tablespace(number: int) -> Place:
 
 def begin(count: int, *, lost: bool = False) -> tuple[tuple[Move, ...], dict[str, str]]:
     """The renames for a cluster with `count` tablespaces, and what lies where before."""
-    places = [DATA, *(tablespace(number) for number in range(count))]
+    places = [place.model_copy(update={"lost": lost}) for place in (DATA, *(tablespace(number) for number in range(count)))]
     files = {place.coming: "new" for place in places}
     if not lost:
         files |= {place.used: "old" for place in places}
-    return exchange(DATA, places[1:], lost=lost), files
+    return exchange(places[0], places[1:]), files
 
 
 def take(moves: tuple[Move, ...], files: dict[str, str], count: int) -> None:

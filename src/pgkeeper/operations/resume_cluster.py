@@ -1,0 +1,15 @@
+"""Settle what an interrupted replacement of the cluster left, because somebody asks for it."""
+
+from pgkeeper.host.locks import exclusive
+from pgkeeper.model.progress import Progress
+from pgkeeper.operations.pitr import require_pitr
+from pgkeeper.operations.resume import ResumeReport
+from pgkeeper.operations.settle_cluster import settle_clusters
+from pgkeeper.settings import Settings
+
+
+def resume_cluster(settings: Settings, progress: Progress) -> ResumeReport:
+    """Finish or undo every replacement of the cluster that was interrupted. Raises BusyError while one is at work, and what settling does."""
+    require_pitr(settings)
+    with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster"):
+        return ResumeReport(settled=tuple(settle_clusters(settings, progress)))
