@@ -15,7 +15,7 @@ from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.operations.cluster_replacements import ClusterJournal
 from pgkeeper.operations.places import server
-from pgkeeper.operations.settle_cluster import server_unit, settle_cluster, take
+from pgkeeper.operations.settle_cluster import clear_up, server_unit, settle_cluster, take
 from pgkeeper.postgres.archiving import Archiving, archives
 from pgkeeper.postgres.data_directory import is_running, link_tablespaces
 from pgkeeper.postgres.facts import ClusterIdentity, identify
@@ -66,6 +66,7 @@ def exchange_cluster(journal: ClusterJournal, known: ClusterReplacement, setting
     except BaseException:
         _recover(journal, settings, progress)
         raise
+    clear_up(known)
     journal.note("done")
     return Exchanged(round(time.monotonic() - began, 3), archived)
 

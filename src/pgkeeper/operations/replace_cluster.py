@@ -154,7 +154,6 @@ class _Replacing:
         known = journal.read()
         assert known is not None
         exchanged = exchange_cluster(journal, known, self._settings, self._progress)
-        shutil.rmtree(self._side.directory, ignore_errors=True)
         log.info("cluster replaced", target=known.target, downtime_seconds=exchanged.downtime_seconds, kept_as=known.kept_as)
         label, warnings = back_up(self._settings, self._progress)
         return ReplaceClusterReport(
@@ -178,6 +177,7 @@ class _Replacing:
 
     def _require_possible(self, locations: Mapping[int, Path]) -> None:
         """Refuse before anything is written what would be refused later."""
+        self._side.require_usable()
         data = self._production.data
         if not os.access(data.parent, os.W_OK):
             raise RefusedError(
@@ -201,7 +201,6 @@ class _Replacing:
 
     def _recover(self, journal: ClusterJournal, recovery: Recovery, locations: Mapping[int, Path], coming: Mapping[int, Path]) -> None:
         self._side.directory.mkdir(mode=0o700, parents=True)
-        self._side.require_usable()
         recovery.fetch(coming)
         found = recovery.recover()
         with recovery.phase("look into every page", "check"):

@@ -9,7 +9,10 @@ from pgkeeper.settings import Settings
 
 
 def resume_cluster(settings: Settings, progress: Progress) -> ResumeReport:
-    """Finish or undo every replacement of the cluster that was interrupted. Raises BusyError while one is at work, and what settling does."""
+    """Finish or undo every replacement of the cluster that was interrupted.
+
+    Raises BusyError while one is at work, and PgkeeperError when settling fails.
+    """
     require_pitr(settings)
     with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster"):
         return ResumeReport(settled=tuple(settle_clusters(settings, progress)))

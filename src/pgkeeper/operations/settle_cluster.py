@@ -50,15 +50,19 @@ def settle_cluster(settings: Settings, known: ClusterReplacement, progress: Prog
             take(move.back for move in reversed(known.moves[:done]))
         server_unit(settings).start()
         Services(settings.app_services, settings.state_dir).start()
-    if ending != "go_on":
-        for path in known.coming:
-            shutil.rmtree(path, ignore_errors=True)
+    clear_up(known)
     ClusterJournal(settings, known.replacement_id).note("done" if ending == "go_on" else "undone")
     log.warning("cluster replacement settled", replacement_id=known.replacement_id, ending=ending)
     what = "undoing the recovery of the cluster" if known.kind == "undo" else "replacing the cluster by the recovered one"
     if ending == "go_on":
         return f"{what} had been done, but for the end; PostgreSQL and services run"
     return f"{what} was given up; PostgreSQL has the files it had before" + (", and services run" if known.touched else "")
+
+
+def clear_up(known: ClusterReplacement) -> None:
+    """Remove what was made for a replacement, and has not become production's."""
+    for path in known.coming:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def take(moves: Iterable[Move]) -> None:

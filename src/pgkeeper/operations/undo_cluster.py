@@ -4,7 +4,6 @@ The old files lie on the timeline that was left; later recoveries would follow t
 archive recovery, to the end of their own timeline, and take a new one above all that are archived.
 """
 
-import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,6 +86,7 @@ def _undo(
     stamp = at.strftime(_STAMP)
     old = Path(last.kept_as)
     side = SideCluster(settings.pitr_dir / f"undo-{stamp}", old)
+    side.require_usable()
     journal = ClusterJournal.begin(
         settings, at,
         kind="undo", system_identifier=last.system_identifier, data_directory=last.data_directory,
@@ -102,7 +102,6 @@ def _undo(
     known = journal.read()
     assert known is not None
     exchanged = exchange_cluster(journal, known, settings, progress)
-    shutil.rmtree(side.directory, ignore_errors=True)
     log.info("replacement of the cluster undone", undone=last.replacement_id, downtime_seconds=exchanged.downtime_seconds)
     label, warnings = back_up(settings, progress)
     return ReplaceClusterReport(
@@ -128,7 +127,6 @@ def _recover(
 ) -> None:
     """Bring the old files to the end of their own timeline, and onto a new one; note how they are exchanged for production's."""
     side.directory.mkdir(mode=0o700, parents=True)
-    side.require_usable()
     locations = {oid: Path(location) for oid, location in last.tablespaces.items()}
     kept = {move.source: Path(move.target) for move in last.moves}
     major = major_of(side.data)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+import psycopg
 
 from .cluster import Cluster
 from .product import Pgkeeper
@@ -65,6 +68,36 @@ class Archive:
         )
         assert done.returncode == 0, f"pgbackrest {command}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def psql_at(self, directory: Path, query: str) -> str:
+        """The answer of a side cluster to a question."""
+        done = subprocess.run(
+            ["psql", "-X", "-At", "-h", str(directory), "-p", "5432", "-d", "postgres", "-c", query],
+            user=SERVICE_USER,
+            group=SERVICE_USER,
+            extra_groups=[],
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"psql in {directory}: {done.stderr}"
+        return done.stdout.strip()
+
+    def answers(self) -> bool:
+        """Whether production's server lets somebody in."""
+        try:
+            return self.cluster.query("select pg_is_in_recovery()") == [(False,)]
+        except psycopg.OperationalError:
+            return False
+
+    def remove_data(self) -> None:
+        """Lose the cluster, which does not run: its data directory, and what lies in its tablespaces."""
+        for link in (self.cluster.data / "pg_tblspc").iterdir():
+            for path in link.readlink().iterdir():
+                shutil.rmtree(path)
+        shutil.rmtree(self.cluster.data)
 
     def switch(self) -> str:
         """End the current segment, wait until it is archived, and return its name."""

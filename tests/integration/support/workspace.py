@@ -57,7 +57,7 @@ def live_workspaces() -> int:
 
 def clear(path: Path) -> None:
     """Stop the clusters in `path`, release its mounts, remove it."""
-    for pid_file in path.glob("*/postmaster.pid"):
+    for pid_file in path.rglob("postmaster.pid"):
         subprocess.run(
             [server_binary("pg_ctl"), "stop", "-w", "-m", "immediate", "-D", str(pid_file.parent)],
             user=SERVICE_USER,

@@ -1,0 +1,205 @@
+"""A whole cluster goes back to a moment, and forward again; later recoveries follow what production became, and nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .support.archive import Archive, archived
+from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE, Run
+from .support.server_unit import ServerUnit
+from .support.waiting import wait_until
+from .support.workspace import Workspace
+
+NUMBERS = count()
+REPLACE = ("--replace", "--confirm", "RESTORE")
+
+
+@pytest.fixture
+def archive(workspace: Workspace) -> Iterator[Archive]:
+    """A cluster with two databases, a tablespace and a backup, in a directory that is the database user's own."""
+    # Short, since a socket's path has an end.
+    name = f"r{next(NUMBERS)}"
+    workspace.directory(name, 0o755)
+    made = archived(workspace, f"{name}/main")
+    location = workspace.directory(f"{name}/fast")
+    made.cluster.execute(f"create tablespace fast location '{location}'")
+    made.cluster.execute("create table t (n int) tablespace fast; create table kept as select 1 as n;")
+    made.cluster.execute("create database other")
+    made.pgkeeper("pitr", "backup", "--quiet").exits(DONE)
+    # What is restored begins in the second after the backup.
+    time.sleep(1.1)
+    yield made
+    made.cluster.stop()
+    assert list((made.pgkeeper.state / "pitr" / "side").glob("*")) == []
+    assert list(location.glob(".pgkeeper-next-*")) == []
+
+
+@pytest.fixture
+def unit(archive: Archive) -> Iterator[ServerUnit]:
+    with ServerUnit(archive.pgkeeper).running() as unit:
+        yield unit
+
+
+def write(archive: Archive, number: int) -> str:
+    """Commit a row and return a moment behind it."""
+    archive.cluster.execute(f"insert into t values ({number})")
+    ((at,),) = archive.cluster.query("select clock_timestamp()::text")
+    time.sleep(0.05)
+    return str(at)
+
+
+def rows(archive: Archive) -> list[int]:
+    return [int(str(n)) for (n,) in archive.cluster.query("select n from t order by n")]
+
+
+def pitr(archive: Archive, *arguments: str) -> Run:
+    return archive.pgkeeper("pitr", *arguments, "--json", seconds=120)
+
+
+def directories(archive: Archive) -> list[str]:
+    """What lies beside production's data directory of its own kind."""
+    return sorted(path.name.partition("-2")[0] for path in archive.cluster.data.parent.glob(f"{archive.cluster.data.name}*"))
+
+
+def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_recovered(archive: Archive, unit: ServerUnit) -> None:
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    ((system,),) = archive.cluster.query("select system_identifier from pg_control_system()")
+    replaced: dict[str, Any] = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE).json
+    assert rows(archive) == [1]
+    assert archive.cluster.query("select system_identifier from pg_control_system()") == [(system,)]
+    assert (replaced["timeline"], replaced["archived"], replaced["unchecked"], replaced["changed"]) == (2, True, [], True)
+    assert replaced["backup"] is not None
+    assert 0 < replaced["downtime_seconds"] < 60
+    assert Path(replaced["kept_as"], "PG_VERSION").exists()
+    assert archive.cluster.query("select pg_tablespace_location(oid) from pg_tablespace where spcname = 'fast'") == [
+        (str(archive.cluster.data.parent / "fast"),)
+    ]
+    assert unit.history() == ["stop", "start"]
+
+    write(archive, 3)
+    archive.switch()
+    undone = pitr(archive, "undo", "--confirm", "RESTORE").exits(DONE).json
+    assert rows(archive) == [1, 2]
+    assert (undone["timeline"], undone["archived"]) == (3, True)
+    assert directories(archive) == ["main-data", "main-data.after"]
+    assert "no replacement" in pitr(archive, "undo", "--confirm", "RESTORE").exits(USAGE).error
+
+    write(archive, 4)
+    archive.switch()
+    latest = pitr(archive, "restore", "--latest").exits(DONE).json
+    side = Path(latest["directory"])
+    assert (latest["timeline"], latest["new_timeline"]) == (3, 4)
+    assert archive.psql_at(side, "select string_agg(n::text, ',' order by n) from t") == "1,2,4"
+    archive.pgkeeper("pitr", "stop", str(side), "--remove").exits(DONE)
+
+    again = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE).json
+    assert rows(archive) == [1]
+    assert again["timeline"] == 4
+    assert directories(archive) == ["main-data", "main-data.after", "main-data.before"]
+
+
+def test_a_request_is_done_once(archive: Archive, unit: ServerUnit) -> None:
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    first = pitr(archive, "restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
+    write(archive, 5)
+    again = pitr(archive, "restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
+    assert (again["changed"], again["replacement_id"]) == (False, first["replacement_id"])
+    assert rows(archive) == [1, 5]
+    pitr(archive, "undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE)
+    assert pitr(archive, "undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE).json["changed"] is False
+    assert rows(archive) == [1, 2]
+    assert unit.history() == ["stop", "start"] * 2
+
+
+def test_without_the_word_or_the_helper_nothing_happens(archive: Archive) -> None:
+    at = write(archive, 1)
+    archive.switch()
+    write(archive, 2)
+    archive.switch()
+    before = directories(archive)
+    assert "--confirm RESTORE" in pitr(archive, "restore", "--target-time", at, "--replace").exits(REFUSED).error
+    run = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(REFUSED)
+    assert "pgkeeper-server.path" in run.error
+    assert rows(archive) == [1, 2]
+    assert directories(archive) == before
+
+
+def test_a_cluster_that_is_lost_comes_back(archive: Archive, unit: ServerUnit) -> None:
+    write(archive, 1)
+    archive.switch()
+    archive.cluster.stop()
+    # As if the disk had been lost, and a new one were there.
+    archive.remove_data()
+    report = pitr(archive, "restore", "--latest", *REPLACE).exits(DONE).json
+    assert report["kept_as"] == ""
+    assert rows(archive) == [1]
+    assert unit.history()[-1] == "start"
+    assert "gone" in pitr(archive, "undo", "--confirm", "RESTORE").exits(REFUSED).error
+
+
+@pytest.mark.parametrize("moment", ["fetch", "recovered", "stopping", "exchanging", "checking", "archiving"])
+def test_killed_anywhere_production_runs_again_on_one_cluster_or_the_other(archive: Archive, unit: ServerUnit, moment: str) -> None:
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    journals = archive.pgkeeper.state / "cluster-replacements"
+
+    def reached() -> bool:
+        text = "".join(path.read_text() for path in journals.glob("*.jsonl"))
+        return f'"step": "{moment}"' in text or (moment == "fetch" and '"begun"' in text)
+
+    with archive.pgkeeper.start("pitr", "restore", "--target-time", at, *REPLACE) as running:
+        wait_until(lambda: reached() or running.process.poll() is not None, f"step {moment}", 60)
+        running.signal(signal.SIGKILL)
+        running.result()
+    settled = pitr(archive, "resume").exits(DONE).json["settled"]
+    assert len(settled) <= 1
+    wait_until(archive.answers, "production")
+    assert rows(archive) in ([1, 2], [1])
+    assert rows(archive) == [1, 2] or moment in ("checking", "archiving")
+    assert not [name for name in directories(archive) if "next" in name]
+    # And it can be done.
+    pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE)
+    assert rows(archive) == [1]
+    assert unit.history()[-1] == "start"
+
+
+def test_what_does_not_start_gives_production_its_files_back(archive: Archive, unit: ServerUnit) -> None:
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    # A library that is gone: the backup's own settings ask for it.
+    archive.cluster.execute("alter system set shared_preload_libraries = 'nowhere'")
+    pitr(archive, "backup", "--kind", "full").exits(DONE)
+    archive.cluster.execute("alter system reset shared_preload_libraries")
+    time.sleep(1.1)
+    at = write(archive, 3)
+    write(archive, 4)
+    archive.switch()
+    run = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(FAILED)
+    assert "the files it had before" in run.error
+    assert rows(archive) == [1, 2, 3, 4]
+    assert directories(archive) == ["main-data"]
+
+
+def test_one_replacement_at_a_time(archive: Archive, unit: ServerUnit) -> None:
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    with archive.pgkeeper.start("pitr", "restore", "--target-time", at, *REPLACE, "--json") as running:
+        wait_until(lambda: list((archive.pgkeeper.state / "cluster-replacements").glob("*.jsonl")), "its journal")
+        pitr(archive, "undo", "--confirm", "RESTORE").exits(BUSY)
+        running.result().exits(DONE)
+    assert rows(archive) == [1]
+    assert unit.history() == ["stop", "start"]
