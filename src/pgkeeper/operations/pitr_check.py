@@ -171,7 +171,8 @@ class _Check:
             self.problems += _where(self.program, attached(self.settings))
 
     def _gap(self, name: RepositoryName, gap: Gap, *, is_newest: bool) -> None:
-        what = f"repository {name} misses {gap.segments} segments from {gap.first_segment} on (timeline {gap.timeline})"
+        lost = f"segment {gap.first_segment}" if gap.segments == 1 else f"{gap.segments} segments from {gap.first_segment} on"
+        what = f"repository {name} misses {lost} (timeline {gap.timeline})"
         if gap.before is None and is_newest:
             self.gaps.append(
                 f"{what}: nothing after it can be brought back until there is a new backup (`pgkeeper pitr backup --kind full`)"
