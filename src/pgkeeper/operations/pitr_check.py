@@ -179,7 +179,9 @@ class _Check:
             )
         else:
             known = ToldRecord(self.settings).knows(what)
-            (self.warnings if known else self.gaps).append(f"{what}: moments in it cannot be brought back")
+            after, before = (f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "" for at in (gap.after, gap.before))
+            lost_moments = f"after {after or 'the beginning'}" + (f" until {before}" if before else "")
+            (self.warnings if known else self.gaps).append(f"{what}: nothing {lost_moments} can be brought back")
 
 
 def _hours(session: Session, data: Path, segment_bytes: int) -> float | None:
