@@ -25,6 +25,12 @@ from pgkeeper.operations.jobs import JobList
 from pgkeeper.operations.listing import BackupSummary
 from pgkeeper.operations.notify_test import NotifyReport
 from pgkeeper.operations.pin import PinReport
+from pgkeeper.operations.pitr_attach import AttachReport, DetachReport
+from pgkeeper.operations.pitr_backup import PitrBackupReport
+from pgkeeper.operations.pitr_check import PitrCheckReport
+from pgkeeper.operations.pitr_mark import MarkReport
+from pgkeeper.operations.pitr_verify import PitrVerifyReport
+from pgkeeper.operations.pitr_window import WindowReport
 from pgkeeper.operations.rebuild_catalog import RebuildReport
 from pgkeeper.operations.rebuild_copies import RebuildCopiesReport
 from pgkeeper.operations.replace import ReplaceReport
@@ -63,6 +69,13 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "sync": SyncReport,
     "drill": DrillReport,
     "drill-list": DrillList,
+    "pitr-window": WindowReport,
+    "pitr-check": PitrCheckReport,
+    "pitr-backup": PitrBackupReport,
+    "pitr-mark": MarkReport,
+    "pitr-verify": PitrVerifyReport,
+    "pitr-detach": DetachReport,
+    "pitr-attach": AttachReport,
     "job": Job,
     "job-list": JobList,
 }

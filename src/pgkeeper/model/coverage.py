@@ -27,9 +27,9 @@ class Commit(BaseModel):
 class Span(BaseModel):
     """Moments without a gap between them, on the way to the end of one timeline.
 
-    It begins where the first backup is consistent, and ends with the last commit that is archived before the next gap: what lies behind
-    that commit up to `end_lsn` changes nothing. `backups` are the labels of those that lie in it, the oldest first. `open` is False where a
-    gap ends it.
+    It begins where the first backup is surely consistent, at most a second late, and ends with the last commit that is archived before the
+    next gap: what lies behind that commit up to `end_lsn` changes nothing. Without a commit behind the backup it is that one moment.
+    `backups` are the labels of those that lie in it, the oldest first. `open` is False where a gap ends it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -158,9 +158,9 @@ def _spans(way: _Way, backups: Sequence[PhysicalBackup], last_commit: Callable[[
             Span(
                 timeline=way.timeline,
                 backups=tuple(backup.label for backup in inside),
-                begins_at=first.stopped_at,
-                # A backup's end is known in whole seconds, and the clock may have been set back meanwhile.
-                ends_at=max(end.at, first.stopped_at) if end else first.stopped_at,
+                # A commit behind the backup's end is within it, though its time may be in the same second, or the clock was set back.
+                begins_at=min(end.at, first.consistent_at) if end else first.consistent_at,
+                ends_at=end.at if end else first.consistent_at,
                 begin_lsn=first.end_lsn,
                 end_lsn=format_lsn(max(newest, parse_lsn(end.lsn) if end else 0)),
                 open=run == way.runs[-1] and not any(way.numbers(backup)[1] > run.last for backup in backups),

@@ -1,6 +1,6 @@
 """Physical backups: copies of a cluster's files, from which recovery begins. As pgBackRest tells of them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -33,6 +33,11 @@ class PhysicalBackup(BaseModel):
     repository_bytes: int
     prior: tuple[str, ...] = ()
     whole: bool = True
+
+    @property
+    def consistent_at(self) -> datetime:
+        """The first whole second at which it is surely consistent: pgBackRest cuts off the parts of `stopped_at`'s second."""
+        return self.stopped_at + timedelta(seconds=1)
 
     @property
     def timeline(self) -> int:

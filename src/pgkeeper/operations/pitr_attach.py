@@ -5,13 +5,14 @@ The link in the directory of attached configurations decides; both servers' arch
 
 import os
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pgkeeper.host.durable import fsync_directory
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import ConfigurationError, OperationFailed
+from pgkeeper.model.errors import ConfigurationError, OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.pitr import (
@@ -24,10 +25,13 @@ from pgkeeper.operations.pitr import (
 )
 from pgkeeper.operations.pitr_backup import PitrBackupOutcome, PitrBackupRequest, pitr_backup
 from pgkeeper.operations.pitr_detached import Detached, read_detached, write_detached
+from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
 from pgkeeper.pgbackrest.info import StanzaMissing, info
 from pgkeeper.pgbackrest.program import PgBackRest
 from pgkeeper.pgbackrest.stanza_create import stanza_create
+from pgkeeper.postgres.archiver import end_segment
+from pgkeeper.postgres.server import told
 from pgkeeper.settings import Settings
 
 _WAIT = timedelta(seconds=30)
@@ -73,6 +77,9 @@ def detach(repository: RepositoryName, settings: Settings) -> DetachReport:
         except OSError as error:
             raise OperationFailed(f"repository {repository} could not be detached", error.strerror or "") from error
     log.info("repository detached", repository=repository, changed=changed)
+    # After failures the server pauses for a minute, unless there is something new to archive.
+    with suppress(PgkeeperError), server(settings).connect_maintenance() as session, told("ending a segment"):
+        end_segment(session, "pgkeeper pitr detach")
     return DetachReport(repository=repository, changed=changed, since=since)
 
 

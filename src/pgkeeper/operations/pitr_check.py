@@ -171,14 +171,17 @@ class _Check:
             self.problems += _where(self.program, attached(self.settings))
 
     def _gap(self, name: RepositoryName, gap: Gap, *, is_newest: bool) -> None:
-        what = f"repository {name} misses {gap.segments} segments from {gap.first_segment} on (timeline {gap.timeline})"
+        lost = f"segment {gap.first_segment}" if gap.segments == 1 else f"{gap.segments} segments from {gap.first_segment} on"
+        what = f"repository {name} misses {lost} (timeline {gap.timeline})"
         if gap.before is None and is_newest:
             self.gaps.append(
                 f"{what}: nothing after it can be brought back until there is a new backup (`pgkeeper pitr backup --kind full`)"
             )
         else:
             known = ToldRecord(self.settings).knows(what)
-            (self.warnings if known else self.gaps).append(f"{what}: moments in it cannot be brought back")
+            after, before = (f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "" for at in (gap.after, gap.before))
+            lost_moments = f"after {after or 'the beginning'}" + (f" until {before}" if before else "")
+            (self.warnings if known else self.gaps).append(f"{what}: nothing {lost_moments} can be brought back")
 
 
 def _hours(session: Session, data: Path, segment_bytes: int) -> float | None:

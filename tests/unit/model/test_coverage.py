@@ -100,7 +100,7 @@ def test_a_span_begins_with_a_backup_and_ends_with_a_commit_or_one(repository: R
     known = {backup.label: backup for backup in repository.backups}
     for span in repository.covered().spans:
         inside = [known[label] for label in span.backups]
-        assert span.begins_at == min(backup.stopped_at for backup in inside)
+        assert span.begins_at in (min(backup.consistent_at for backup in inside), span.ends_at)
         assert span.ends_at >= span.begins_at
         commits = {found.at for segment in repository.segments if (found := repository.last_commit(segment))}
         assert span.ends_at in commits | {span.begins_at}
@@ -180,7 +180,7 @@ def test_a_backup_whose_own_log_is_not_all_there_is_no_beginning() -> None:
 
 def test_log_from_before_the_first_backup_counts_for_nothing() -> None:
     covered = Repository((made(1, 5, 5),), one_timeline(1, 3, 5, 6)).covered()
-    assert [span.begins_at for span in covered.spans] == [made(1, 5, 5).stopped_at]
+    assert [span.begins_at for span in covered.spans] == [made(1, 5, 5).consistent_at]
     assert covered.gaps == ()
 
 
@@ -193,7 +193,7 @@ def test_a_quiet_log_ends_the_span_with_its_last_commit() -> None:
 def test_without_a_commit_behind_it_the_backup_is_all_there_is() -> None:
     repository = Repository((made(1, 2, 2),), one_timeline(2, 3), quiet=one_timeline(2, 3))
     (span,) = repository.covered().spans
-    assert span.begins_at == span.ends_at == made(1, 2, 2).stopped_at
+    assert span.begins_at == span.ends_at == made(1, 2, 2).consistent_at
 
 
 def test_a_timeline_that_was_left_remains_a_way_of_its_own() -> None:
