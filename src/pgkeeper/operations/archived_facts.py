@@ -16,7 +16,10 @@ from pgkeeper.model.restore_point import RestorePoint
 from pgkeeper.operations.pitr import pitr_state
 from pgkeeper.pgbackrest.archive_get import archive_get
 from pgkeeper.pgbackrest.archive_list import ArchivedFile
+from pgkeeper.pgbackrest.configuration import configured_paths
+from pgkeeper.pgbackrest.info import RepositoryInfo
 from pgkeeper.pgbackrest.program import PgBackRest
+from pgkeeper.postgres.control_stand_in import control_stand_in
 from pgkeeper.postgres.wal_reader import read_segment
 from pgkeeper.settings import Settings
 
@@ -46,12 +49,14 @@ class ArchivedFacts:
         self._program = program
         self._known = _read(self._path)
         self._changed = False
+        data, _ = configured_paths(settings.pitr_config_file, settings.pitr_stanza)
+        self._is_lost = data is not None and not (data / "global" / "pg_control").exists()
 
     @property
     def _path(self) -> Path:
         return self._directory / "segments.json"
 
-    def of(self, repository: int, segment: ArchivedFile, major: int) -> SegmentFacts:
+    def of(self, repository: RepositoryInfo, segment: ArchivedFile) -> SegmentFacts:
         """Return what a segment says; it is fetched from the repository unless it was before.
 
         Raises PgBackRestFailed when it can't be had, IntegrityError when it is damaged, ConfigurationError without its major's pg_waldump.
@@ -59,8 +64,9 @@ class ArchivedFacts:
         if (known := self._known.get(segment.key)) is None:
             with tempfile.TemporaryDirectory(dir=_cleared(self._directory / "reading")) as directory:
                 file = Path(directory) / segment.name
-                archive_get(self._program, repository, segment, file)
-                contents = read_segment(file, major)
+                lost = control_stand_in(Path(directory), repository.major, repository.system_identifier) if self._is_lost else None
+                archive_get(self._program, repository.repository, segment, file, lost)
+                contents = read_segment(file, repository.major)
                 known = SegmentFacts(
                     bytes=file.stat().st_size,
                     commits=contents.commits,

@@ -77,10 +77,10 @@ def repository_contents(settings: Settings, repository: RepositoryName) -> Repos
 
 def _contents(name: RepositoryName, known: RepositoryInfo, archive: ArchiveList, facts: ArchivedFacts) -> RepositoryContents:
     newest = max(archive.segments, default=None)
-    segment_bytes = facts.of(known.repository, archive.segments[newest], known.major).bytes if newest else DEFAULT_SEGMENT_BYTES
+    segment_bytes = facts.of(known, archive.segments[newest]).bytes if newest else DEFAULT_SEGMENT_BYTES
 
     def last_commit(segment: Segment) -> Commit | None:
-        return facts.of(known.repository, archive.segments[segment.name(segment_bytes)], known.major).last_commit
+        return facts.of(known, archive.segments[segment.name(segment_bytes)]).last_commit
 
     segments = [Segment.parse(one, segment_bytes) for one in archive.segments]
     covered = coverage(known.repository, known.backups, Archived(segments, archive.histories, segment_bytes), last_commit)

@@ -10,13 +10,14 @@ from pgkeeper.pgbackrest.program import PgBackRest, PgBackRestFailed
 _SECONDS = 300.0
 
 
-def archive_get(program: PgBackRest, repository: int, segment: ArchivedFile, target: Path) -> None:
-    """Write a segment to the file `target`.
+def archive_get(program: PgBackRest, repository: int, segment: ArchivedFile, target: Path, data: Path | None = None) -> None:
+    """Write a segment to the file `target`. `data` stands in for a data directory that is lost: pgBackRest looks whose log it fetches.
 
     Raises PgBackRestFailed when it can't be had, IntegrityError when its content is not what its name in the repository says.
     """
     # Asynchronously it would fetch what follows as well, into the spool directory that production's server restores from.
-    options = (f"--repo={repository}", "--no-archive-async", segment.name, str(target))
+    where = () if data is None else (f"--pg1-path={data}",)
+    options = (f"--repo={repository}", "--no-archive-async", *where, segment.name, str(target))
     try:
         program.output("archive-get", *options, timeout=_SECONDS)
     except PgBackRestFailed as error:
