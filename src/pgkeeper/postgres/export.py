@@ -13,7 +13,7 @@ _SECONDS = 24 * 3600
 
 
 def export_table(server: Server, major: int, database: str, table: str, directory: Path) -> Path:
-    """Write a table, named as psql's patterns name it (`schema.table`), to a file in `directory`, and return its path.
+    """Write a table, named as psql's patterns do (`schema.table`, or `table` in any schema), to a file in `directory`; return its path.
 
     Raises OperationFailed, also when there is no such table.
     """
@@ -23,7 +23,9 @@ def export_table(server: Server, major: int, database: str, table: str, director
         raise OperationFailed(f"cannot make {directory}", error.strerror or "") from error
     path = directory / f"{encode_segment(database)}.{encode_segment(table)}.sql"
     partial = path.with_name(f".{path.name}.partial")
-    options = ["--strict-names", f"--table={table}", f"--file={partial}", "-d", server.target(database)]
+    # Without a schema a pattern means what the search path shows, and ours shows nothing.
+    pattern = table if "." in table else f"*.{table}"
+    options = ["--strict-names", f"--table={pattern}", f"--file={partial}", "-d", server.target(database)]
     run([program("pg_dump", major), *options], server.environment(major), timeout=_SECONDS)
     partial.rename(path)
     fsync_directory(directory)

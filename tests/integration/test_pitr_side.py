@@ -1,0 +1,248 @@
+"""A cluster is recovered beside production to the very row, and production does not notice."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .support.archive import Archive, archived
+from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE, Run
+from .support.waiting import wait_until
+from .support.workspace import Workspace
+
+ROWS = "select coalesce(string_agg(n::text, ',' order by n), '') from t"
+
+
+@pytest.fixture(scope="module")
+def archive(workspace: Workspace) -> Iterator[Archive]:
+    """A cluster that has everything by which a copy could reach out for production."""
+    made = archived(workspace, "side")
+    location = workspace.directory("side-fast")
+    made.cluster.execute(f"create tablespace fast location '{location}'")
+    made.cluster.execute("create table t (n int) tablespace fast; create table here as select 7 as n;")
+    made.cluster.execute(f"alter system set external_pid_file = '{made.cluster.data}/../side-data/production.pid'")
+    made.cluster.execute("alter system set primary_conninfo = 'host=127.0.0.1 port=1'")
+    made.cluster.stop()
+    made.cluster.start()
+    made.cluster.execute("create table followed (n int); create publication everything for table followed")
+    made.cluster.execute("create database subscriber template template0")
+    made.cluster.execute("create table followed (n int)", database="subscriber")
+    made.cluster.query("select pg_create_logical_replication_slot('follow', 'pgoutput')")
+    connection = f"host={made.cluster.socket_directory} port={made.cluster.port} user=postgres dbname=postgres"
+    made.cluster.execute(
+        f"create subscription follow connection '{connection}' publication everything with (create_slot = false, slot_name = 'follow')",
+        database="subscriber",
+    )
+    wait_until(
+        lambda: made.cluster.query("select active from pg_replication_slots where slot_name = 'follow'") == [(True,)], "the subscription"
+    )
+    made.pgkeeper("pitr", "backup", "--quiet").exits(DONE)
+    # What is restored begins in the second after the backup.
+    time.sleep(1.1)
+    yield made
+    made.cluster.stop()
+
+
+@pytest.fixture
+def moments(archive: Archive) -> Iterator[dict[int, datetime]]:
+    """Rows 1, 2 and 3 are committed one after the other; when each was there. All is archived, and the table is empty again after."""
+    archive.cluster.execute("delete from t")
+    found = {}
+    for number in (1, 2, 3):
+        archive.cluster.execute(f"insert into t values ({number})")
+        ((now,),) = archive.cluster.query("select clock_timestamp()")
+        assert isinstance(now, datetime)
+        found[number] = now
+        time.sleep(0.05)
+    archive.switch()
+    yield found
+    for directory in (archive.pgkeeper.state / "pitr" / "side").glob("*"):
+        archive.pgkeeper("pitr", "stop", str(directory), "--remove").exits(DONE)
+
+
+def restore(archive: Archive, *arguments: str) -> dict[str, Any]:
+    report = pitr(archive, "restore", *arguments).exits(DONE).json
+    return dict(report)
+
+
+def pitr(archive: Archive, *arguments: str) -> Run:
+    return archive.pgkeeper("pitr", *arguments, "--json", seconds=120)
+
+
+def found(archive: Archive, report: dict[str, Any], query: str = ROWS) -> str:
+    """The answer of what was recovered; it is stopped then."""
+    answer = archive.psql_at(Path(report["directory"]), query)
+    archive.pgkeeper("pitr", "stop", report["directory"], "--remove").exits(DONE)
+    assert not Path(report["directory"]).exists()
+    return answer
+
+
+def production(archive: Archive) -> dict[str, object]:
+    """Everything of production's that a copy of it could change."""
+    data = archive.cluster.data
+    facts = "select system_identifier::text, (select timeline_id from pg_control_checkpoint()) from pg_control_system()"
+    return {
+        "pid": (data / "postmaster.pid").read_text().split("\n")[0],
+        "external pid": (data / "production.pid").read_text(),
+        "settings": (data / "postgresql.auto.conf").read_text(),
+        "tablespaces": {path: path.stat().st_ino for path in (data.parent / "side-fast").rglob("*")},
+        "links": {path.name: path.readlink() for path in (data / "pg_tblspc").iterdir()},
+        "control": archive.cluster.query(facts),
+        "slots": archive.cluster.query("select slot_name, active, active_pid from pg_replication_slots order by 1"),
+        "backups": sorted(path.name for path in (archive.repository / "backup" / "test").iterdir()),
+        "archive": sorted(path.name for path in (archive.repository / "archive").rglob("*")),
+    }
+
+
+def test_rows_are_there_or_not_as_of_the_very_moment(archive: Archive, moments: dict[int, datetime]) -> None:
+    before = production(archive)
+    for number, rows in ((1, "1"), (2, "1,2")):
+        report = restore(archive, "--target-time", moments[number].isoformat())
+        assert report["new_timeline"] > report["timeline"]
+        assert found(archive, report) == rows
+    assert production(archive) == before
+
+
+def test_the_same_moment_in_three_zones_is_the_same(archive: Archive, moments: dict[int, datetime]) -> None:
+    at = moments[1]
+    written = [
+        at.astimezone(UTC).isoformat(),
+        at.astimezone(timezone(timedelta(hours=-8))).isoformat(" "),
+        f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC",
+    ]
+    reports = [restore(archive, "--target-time", text) for text in written]
+    assert {report["target"] for report in reports} == {reports[0]["target"]}
+    assert [found(archive, report) for report in reports] == ["1"] * 3
+    bare = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    assert "time zone" in pitr(archive, "restore", "--target-time", bare).exits(USAGE).error
+
+
+def test_marks_positions_and_ends_are_targets_too(archive: Archive, moments: dict[int, datetime]) -> None:
+    archive.cluster.execute("insert into t values (4)")
+    mark = pitr(archive, "mark", f"before-{moments[1]:%f}").exits(DONE).json
+    ((position,),) = archive.cluster.query("select pg_current_wal_lsn()::text")
+    archive.cluster.execute("insert into t values (5)")
+    archive.switch()
+    assert found(archive, restore(archive, "--target-name", mark["mark"]["name"])) == "1,2,3,4"
+    assert found(archive, restore(archive, "--target-lsn", str(position), "--exclusive")) == "1,2,3,4"
+    assert found(archive, restore(archive, "--latest")) == "1,2,3,4,5"
+    assert found(archive, restore(archive, "--immediate"), "select count(*) from t") == "0"
+    assert "no mark" in pitr(archive, "restore", "--target-name", "never-made").exits(USAGE).error
+
+
+def test_in_a_quiet_period_the_end_of_the_log_is_the_moment_that_is_meant(archive: Archive, moments: dict[int, datetime]) -> None:
+    ((now,),) = archive.cluster.query("select clock_timestamp()")
+    assert isinstance(now, datetime)
+    assert now > moments[3]
+    assert found(archive, restore(archive, "--target-time", now.isoformat())) == "1,2,3"
+
+
+def test_what_lies_outside_is_refused_with_what_can_be_had(archive: Archive, moments: dict[int, datetime]) -> None:
+    early = pitr(archive, "restore", "--target-time", "2026-01-01 00:00Z").exits(REFUSED)
+    assert "next moment that can be had" in early.error
+    ahead = (moments[3] + timedelta(days=2)).isoformat()
+    late = pitr(archive, "restore", "--target-time", ahead).exits(REFUSED)
+    assert "--latest" in late.error
+    assert not list((archive.pgkeeper.state / "pitr" / "side").glob("*"))
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(archive: Archive, moments: dict[int, datetime]) -> None:
+    plan = pitr(archive, "restore", "--target-time", moments[1].isoformat(), "--dry-run").exits(DONE).json
+    assert plan["repository"] == "local"
+    assert plan["size_bytes"] > 1e6
+    assert not Path(plan["directory"]).exists()
+
+
+def test_nothing_is_recovered_into_what_is_productions_or_somebodys(
+    archive: Archive, moments: dict[int, datetime], workspace: Workspace
+) -> None:
+    at = ("--target-time", moments[1].isoformat())
+    link = archive.pgkeeper.state / "elsewhere"
+    link.symlink_to(archive.cluster.data / "base")
+    for place in (
+        archive.cluster.data / "new",
+        archive.repository / "new",
+        archive.pgkeeper.backups,
+        workspace.path / "side-fast" / "x",
+        link / "x",
+    ):
+        run = pitr(archive, "restore", *at, "--to-dir", str(place)).exits(REFUSED)
+        assert "production's" in run.error
+        assert not (place / "pgkeeper-side.json").exists()
+    somebodys = archive.pgkeeper.temporary / "somebodys"
+    somebodys.mkdir()
+    (somebodys / "letter").write_text("dear")
+    assert "not empty" in pitr(archive, "restore", *at, "--to-dir", str(somebodys)).exits(REFUSED).error
+    assert (somebodys / "letter").read_text() == "dear"
+    pitr(archive, "restore", *at, "--to-dir", "relative").exits(USAGE)
+    shutil.rmtree(somebodys)
+    link.unlink()
+
+
+def test_a_side_cluster_is_not_written_over_and_a_killed_recovery_is(archive: Archive, moments: dict[int, datetime]) -> None:
+    place = archive.pgkeeper.state / "pitr" / "side" / "mine"
+    at = ("--target-time", moments[2].isoformat(), "--to-dir", str(place))
+    before = production(archive)
+    with archive.pgkeeper.start("pitr", "restore", *at) as running:
+        wait_until((place / "data" / "PG_VERSION").exists, "files of the backup")
+        pitr(archive, "restore", *at).exits(BUSY)
+        running.signal(signal.SIGKILL)
+        running.result()
+    pitr(archive, "restore", *at).exits(DONE)
+    assert archive.psql_at(place, ROWS) == "1,2"
+    assert "holds a side cluster" in pitr(archive, "restore", *at).exits(REFUSED).error
+    assert archive.psql_at(place, ROWS) == "1,2"
+    assert production(archive) == before
+
+
+def test_a_side_cluster_reaches_out_for_nothing(archive: Archive, moments: dict[int, datetime]) -> None:
+    before = production(archive)
+    report = restore(archive, "--target-time", moments[1].isoformat())
+    place = Path(report["directory"])
+    assert archive.psql_at(place, "select count(*) from pg_subscription") == "1"
+    assert archive.psql_at(place, "select count(*) from pg_stat_subscription where pid is not null") == "0"
+    names = (
+        "archive_mode", "archive_command", "primary_conninfo", "external_pid_file", "synchronous_standby_names", "listen_addresses",
+        "max_logical_replication_workers", "shared_preload_libraries",
+    )  # fmt: skip
+    settings = {name: archive.psql_at(place, f"show {name}") for name in names}
+    assert settings == {
+        **dict.fromkeys(names, ""),
+        "archive_mode": "off",
+        "archive_command": "(disabled)",
+        "max_logical_replication_workers": "0",
+    }
+    links = {path.readlink() for path in (place / "data" / "pg_tblspc").iterdir()}
+    assert all(place in link.parents for link in links)
+    assert links
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert found(archive, report, "select n from here") == "7"
+    assert production(archive) == before
+    archive.cluster.execute("insert into followed values (1)")
+    arrived = "select count(*) from followed"
+    wait_until(lambda: archive.cluster.query(arrived, database="subscriber") == [(1,)], "what production's subscription follows")
+
+
+def test_tables_are_copied_out_into_files_that_psql_loads(archive: Archive, moments: dict[int, datetime]) -> None:
+    report = restore(archive, "--target-time", moments[2].isoformat(), "--database", "postgres", "--export", "public.t", "--export", "here")
+    archive.cluster.execute("create database loaded template template0")
+    for path in report["exports"]:
+        archive.cluster.psql("loaded", Path(path).read_text().replace("SET default_tablespace = fast;", ""))
+    assert archive.cluster.query("select count(*) from t", database="loaded") == [(2,)]
+    archive.cluster.drop_database("loaded")
+    pitr(archive, "restore", "--latest", "--export", "t").exits(USAGE)
+    run = pitr(archive, "restore", "--latest", "--database", "postgres", "--export", "public.nothing").exits(FAILED)
+    assert "nothing" in run.error
+
+
+def test_only_side_clusters_are_stopped(archive: Archive) -> None:
+    archive.pgkeeper("pitr", "stop", str(archive.cluster.data)).exits(USAGE)
+    archive.pgkeeper("pitr", "stop", "/nowhere", "--remove").exits(USAGE)
+    assert archive.answers()
