@@ -92,13 +92,16 @@ def test_damage_in_a_repository_is_found(archive: Archive) -> None:
     archive.pgkeeper("pitr", "verify").exits(DONE)
 
 
-def test_a_damaged_segment_is_never_the_end_of_the_window(archive: Archive) -> None:
-    archive.cluster.execute("insert into t values (1)")
-    name = archive.switch()
-    (victim,) = archive.repository.rglob(f"{name}-*")
+@pytest.mark.parametrize("kind", ["changed bytes", "another's content"])
+def test_a_damaged_segment_is_never_the_end_of_the_window(archive: Archive, kind: str) -> None:
+    names = []
+    for _ in range(2):
+        archive.cluster.execute("insert into t values (1)")
+        names.append(archive.switch())
+    (other,), (victim,) = (list(archive.repository.rglob(f"{name}-*")) for name in names)
     whole = victim.read_bytes()
     (archive.pgkeeper.state / "pitr" / "segments.json").unlink(missing_ok=True)
-    victim.write_bytes(whole[:200] + b"XXXX" + whole[204:])
+    victim.write_bytes(other.read_bytes() if kind == "another's content" else whole[:200] + b"XXXX" + whole[204:])
     try:
         shown = archive.pgkeeper("pitr", "window", "--json")
         assert shown.exit_status in (FAILED, INTEGRITY)

@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from .support.archive import Archive, archived
+from .support.mail import mail_server
 from .support.product import CONFIGURATION, DONE, FAILED, INTEGRITY, REFUSED, USAGE
 from .support.waiting import wait_until
 from .support.workspace import Workspace
+
+ADDRESSES = "from=pgkeeper@example.org&to=owner@example.org"
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +113,10 @@ def test_a_foreign_archive_command_is_named(archive: Archive) -> None:
         run = archive.pgkeeper("pitr", "window", "--json").exits(DONE)
         assert run.json["archiving"]["works"] is False
         assert run.json["archiving"]["problem"] == "archive_command is not pgkeeper's: /bin/true"
+        status = archive.pgkeeper("status", "--json").json
+        assert any("archive_command is not pgkeeper's" in finding["text"] for finding in status["findings"])
+        doctor = archive.pgkeeper("doctor", "--json").json
+        assert any("archive_command is not pgkeeper's" in finding["text"] for finding in doctor["findings"])
         check = archive.pgkeeper("pitr", "check", "--timeout", "5s", "--json").exits(FAILED)
         assert check.json["problems"][0] == "archive_command is not pgkeeper's: /bin/true"
     finally:
@@ -136,9 +143,9 @@ def test_a_mark_is_recorded_and_shown_and_archived(archive: Archive) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "n" * 64, "é" * 32, "a\nb"])
 def test_a_name_that_postgresql_would_not_keep_is_refused(archive: Archive, name: str) -> None:
-    ((before,),) = archive.cluster.query("select pg_current_wal_insert_lsn()")
+    before = archive.pgkeeper("pitr", "window", "--json").exits(DONE).json["marks"]
     archive.pgkeeper("pitr", "mark", name).exits(USAGE)
-    assert archive.cluster.query("select pg_current_wal_insert_lsn()") == [(before,)]
+    assert archive.pgkeeper("pitr", "window", "--json").exits(DONE).json["marks"] == before
 
 
 def test_a_check_ends_a_segment_and_finds_it_archived(archive: Archive) -> None:
@@ -165,9 +172,17 @@ def test_a_missing_segment_is_named_until_a_backup_lies_behind_it(archive: Archi
     assert (gap["first_segment"], gap["last_segment"], gap["segments"], gap["before"]) == (lost, lost, 1, None)
     assert timedelta() <= moment(gap["after"]) - before < timedelta(seconds=1)
     assert not local["spans"][-1]["open"]
-    check = archive.pgkeeper("pitr", "check", "--json").exits(INTEGRITY)
-    assert any(lost in problem for problem in check.json["problems"])
-    archive.pgkeeper("pitr", "check").exits(INTEGRITY)
+    with mail_server() as mailbox:
+        archive.pgkeeper.configure(BACKUP_NOTIFY_URLS=f"mailto://127.0.0.1:{mailbox.port}/?{ADDRESSES}")
+        try:
+            check = archive.pgkeeper("pitr", "check", "--json").exits(INTEGRITY)
+            assert any(lost in problem for problem in check.json["problems"])
+            archive.pgkeeper("pitr", "check").exits(INTEGRITY)
+        finally:
+            archive.pgkeeper.configure(BACKUP_NOTIFY_URLS=None)
+    assert len(mailbox.messages) == 1, "told once, not every hour"
+    assert "Point-in-Time Recovery Alert" in mailbox.subject()
+    assert lost in mailbox.body()
 
     archive.pgkeeper("pitr", "backup", "--kind", "full", "--quiet").exits(DONE)
     local = archive.pgkeeper("pitr", "window", "--json").exits(DONE).json["repositories"][0]

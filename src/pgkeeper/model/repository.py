@@ -9,3 +9,8 @@ REPOSITORIES: tuple[RepositoryName, ...] = ("local", "cloud")
 def number_of(repository: RepositoryName) -> int:
     """Return the number by which pgBackRest calls a repository."""
     return REPOSITORIES.index(repository) + 1
+
+
+def name_of(number: int) -> str:
+    """Return how we call a repository."""
+    return REPOSITORIES[number - 1] if 0 < number <= len(REPOSITORIES) else str(number)

@@ -72,6 +72,7 @@ class HostFacts:
     """Everything `judge` looks at. `server_problem`, `store_problem`: why one of them can't be read, with the next step.
 
     `standby`: the server is one, and its primary is backed up instead. `held_back`: why expiry may remove nothing at all.
+    `archiving_problem`: why the cluster's log gets into no repository, though it should.
     """
 
     databases: tuple[DatabaseFacts, ...]
@@ -83,6 +84,7 @@ class HostFacts:
     held_back: str = ""
     off_site: tuple[OffSiteFacts, ...] = ()
     detached: tuple[DetachedFacts, ...] = ()
+    archiving_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,9 @@ def _of_stores(facts: HostFacts, now: datetime) -> Iterator[Finding]:
         elif store.waiting_since is not None and now - store.waiting_since > FRESH:
             age = format_duration((now - store.waiting_since).total_seconds())
             yield Finding("problem", "", f"{_count(store.waiting, 'backup')} not in {store.store} yet, the oldest since {age}", hint)
+    if facts.archiving_problem:
+        text = f"not every moment can be brought back: {facts.archiving_problem}"
+        yield Finding("problem", "", text, "`pgkeeper pitr check` says more, and when the disk is full")
     for repository in facts.detached:
         since = f" since {format_duration(max(0.0, (now - repository.since).total_seconds()))}" if repository.since else ""
         text = f"repository {repository.repository} is detached{since}: no log is archived there"

@@ -12,6 +12,7 @@ from pgkeeper.host.sandbox import require_sandbox
 from pgkeeper.model.errors import PgkeeperError, RefusedError
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.examine_off_site import examine_off_site
+from pgkeeper.operations.examine_pitr import examine_pitr
 from pgkeeper.operations.findings import Finding, problem_found
 from pgkeeper.operations.listing import examine_backups
 from pgkeeper.operations.places import catalog, server
@@ -51,6 +52,7 @@ def doctor(settings: Settings) -> DoctorReport:
     findings.extend(_backups(settings))
     findings.extend(_catalog(settings))
     findings.extend(examine_off_site(settings))
+    findings.extend(examine_pitr(settings))
     return DoctorReport(findings=tuple(findings))
 
 

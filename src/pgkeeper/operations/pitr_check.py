@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,6 @@ from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.tell_owner import tell_pitr_failed
 from pgkeeper.pgbackrest.archive_has import archive_has
-from pgkeeper.pgbackrest.info import info
 from pgkeeper.pgbackrest.program import PgBackRest
 from pgkeeper.postgres.archiver import archiver_state, end_segment, is_waiting, wal_bytes_per_second
 from pgkeeper.postgres.server import Session, require_superuser, told
@@ -119,10 +117,11 @@ class _Check:
         contents, failed = look_into(self.settings, attached(self.settings))
         for name, error in failed.items():
             why = as_error_info(error, f"looking into repository {name}")
-            self.problems.append(str(why))
+            lets_go_on = "; `pgkeeper pitr detach cloud` lets the others go on"
+            self.problems.append(f"{why}{lets_go_on if name == 'cloud' and self.seconds is None else ''}")
             self.looked.append(RepositoryCheck(repository=name, error=why))
         for name, known in contents.items():
-            there = self.segment is not None and archive_has(self.program, number_of(name), known.info.archive_id, self.segment)
+            there = self._has(name, known.info.archive_id)
             if self.seconds is not None and not there:
                 self.problems.append(f"the server takes its log for archived, but repository {name} has no segment {self.segment}")
             newest = max((span.timeline for span in known.coverage.spans), default=0)
@@ -135,8 +134,7 @@ class _Check:
     def report(self) -> PitrCheckReport:
         """Tell the owner where that is due, and return what was found."""
         problems = [*self.problems, *self.gaps]
-        record = ToldRecord(self.settings)
-        if record.due(problems, datetime.now(UTC)):
+        if ToldRecord(self.settings).due(self.problems, self.gaps, datetime.now(UTC)):
             self.warnings += tell_pitr_failed(problems, self.hours, self.settings)
         for problem in problems:
             log.error("the archive is not well", problem=problem)
@@ -168,7 +166,13 @@ class _Check:
             self.problems.append(f"segment {self.segment} was not archived within {self.timeout.total_seconds():.0f} s")
         if self.problems:
             self.hours = _hours(session, Path(state.data_directory), state.segment_bytes)
-            self.problems += _where(self.program, attached(self.settings))
+
+    def _has(self, name: RepositoryName, archive_id: str) -> bool:
+        try:
+            return self.segment is not None and archive_has(self.program, number_of(name), archive_id, self.segment)
+        except PgkeeperError as error:
+            self.problems.append(str(error))
+            return False
 
     def _gap(self, name: RepositoryName, gap: Gap, *, is_newest: bool) -> None:
         lost = f"segment {gap.first_segment}" if gap.segments == 1 else f"{gap.segments} segments from {gap.first_segment} on"
@@ -190,15 +194,3 @@ def _hours(session: Session, data: Path, segment_bytes: int) -> float | None:
         free = shutil.disk_usage(data / "pg_wal").free
         return hours_until_full(WalDisk(free, wal_bytes_per_second(session, segment_bytes)))
     return None
-
-
-def _where(program: PgBackRest, repositories: Sequence[RepositoryName]) -> list[str]:
-    """Return which repositories are the reason, since one that is out of reach stops archiving to all."""
-    found = []
-    for name in repositories:
-        try:
-            info(program, number_of(name))
-        except PgkeeperError as error:
-            hint = "; `pgkeeper pitr detach cloud` lets the others go on" if name == "cloud" else ""
-            found.append(f"{error}{hint}")
-    return found

@@ -1,5 +1,6 @@
 """What the owner was told of the archive, so that he hears of each thing once, and once a day of what lasts."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from pgkeeper.settings import Settings
 
 _TOLD_AGAIN = timedelta(hours=24)
 _KEPT = 1000
+_NUMBERS = re.compile(r"[0-9A-F]{24}|\d+")
 
 
 class _Told(BaseModel):
@@ -28,16 +30,19 @@ class ToldRecord:
         self._path: Path = pitr_state(settings) / "told.json"
 
     def knows(self, what: str) -> bool:
-        """Tell whether the owner was told of something before, however long ago, in words that begin with `what`."""
+        """Tell whether the owner was told of a gap before, however long ago, in words that begin with `what`."""
         return any(text.startswith(what) for text in self._read().seen)
 
-    def due(self, problems: Sequence[str], now: datetime) -> bool:
-        """Tell whether the owner is to be told of these problems, and remember that he is."""
+    def due(self, problems: Sequence[str], gaps: Sequence[str], now: datetime) -> bool:
+        """Tell whether the owner is to be told of these problems and gaps, and remember that he is.
+
+        Problems that differ in numbers or segments alone are the same one; each gap is one of its own.
+        """
         before = self._read()
-        new = set(problems) - set(before.problems)
-        due = bool(new) or (bool(problems) and (before.at is None or now - before.at >= _TOLD_AGAIN))
-        seen = tuple(dict.fromkeys((*before.seen, *problems)))[-_KEPT:]
-        after = _Told(problems=tuple(problems), at=now if due else before.at, seen=seen)
+        told = (*(_NUMBERS.sub("#", problem) for problem in problems), *gaps)
+        due = bool(set(told) - set(before.problems)) or (bool(told) and (before.at is None or now - before.at >= _TOLD_AGAIN))
+        seen = tuple(dict.fromkeys((*before.seen, *gaps)))[-_KEPT:]
+        after = _Told(problems=told, at=now if due else before.at, seen=seen)
         if after != before:
             try:
                 replace_file(self._path, after.model_dump_json().encode())

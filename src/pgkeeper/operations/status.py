@@ -10,6 +10,7 @@ from pgkeeper.model.retention import Held, decide
 from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, OffSiteFacts, headline, judge
 from pgkeeper.operations.off_site import known_off_site
 from pgkeeper.operations.pitr import detached
+from pgkeeper.operations.pitr_archiving import look_at_archiving
 from pgkeeper.operations.pitr_detached import detached_since
 from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message
@@ -133,6 +134,7 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
         standby=standby,
         held_back=look_at_clock(settings, now).held_back(now),
         off_site=_off_site(backups, settings, now),
+        archiving_problem=look_at_archiving(settings).problem if settings.pitr_enabled and not server_problem else "",
         detached=tuple(DetachedFacts(name, detached_since(settings, name)) for name in detached(settings) if settings.pitr_enabled),
     )
 

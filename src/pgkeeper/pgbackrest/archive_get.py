@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.repository import name_of
 from pgkeeper.pgbackrest.archive_list import ArchivedFile
 from pgkeeper.pgbackrest.program import PgBackRest, PgBackRestFailed
 
@@ -23,11 +24,13 @@ def archive_get(program: PgBackRest, repository: int, segment: ArchivedFile, tar
     except PgBackRestFailed as error:
         if error.code == 0:
             # pgBackRest has no words for a segment that it does not find.
-            raise PgBackRestFailed(f"segment {segment.name} is not in repository {repository} any more", error.why) from error
+            raise PgBackRestFailed(f"segment {segment.name} is not in repository {name_of(repository)} any more", error.why) from error
         raise
     with target.open("rb") as file:
         # PostgreSQL and pgBackRest chose it, against accidents.
         found = hashlib.file_digest(file, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
     if found != segment.digest:
         hint = "moments behind it cannot be brought back from there; make a full backup with `pgkeeper pitr backup --kind full`"
-        raise IntegrityError(f"segment {segment.name} in repository {repository} is damaged", "its content is not what its name says", hint)
+        raise IntegrityError(
+            f"segment {segment.name} in repository {name_of(repository)} is damaged", "its content is not what its name says", hint
+        )

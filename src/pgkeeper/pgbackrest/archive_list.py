@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pgkeeper.model.errors import OperationFailed
-from pgkeeper.pgbackrest.program import PgBackRest
+from pgkeeper.pgbackrest.program import IMPATIENT, PgBackRest
 
 _SECONDS = 600.0
 # A segment's file is named after its content as well. One that ended before it was full (`.partial`) is none.
@@ -49,7 +49,7 @@ class ArchiveList:
 def archive_list(program: PgBackRest, repository: int, archive_id: str) -> ArchiveList:
     """List what is archived under an archive id. Raises PgBackRestFailed where the repository can't be reached."""
     place = f"archive/{program.stanza}/{archive_id}"
-    text = program.output("repo-ls", "--recurse", "--output=json", f"--repo={repository}", place, timeout=_SECONDS)
+    text = program.output("repo-ls", IMPATIENT, "--recurse", "--output=json", f"--repo={repository}", place, timeout=_SECONDS)
     segments: dict[str, ArchivedFile] = {}
     doubtful: set[str] = set()
     histories: dict[int, str] = {}

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pgkeeper.model.errors import OperationFailed
 from pgkeeper.model.physical_backup import PhysicalBackup
-from pgkeeper.pgbackrest.program import PgBackRest, PgBackRestFailed
+from pgkeeper.model.repository import name_of
+from pgkeeper.pgbackrest.program import IMPATIENT, PgBackRest, PgBackRestFailed
 
 _SECONDS = 300.0
 _NO_BACKUP = 2
@@ -38,7 +39,7 @@ class RepositoryInfo(BaseModel):
 
 def info(program: PgBackRest, repository: int) -> RepositoryInfo:
     """Ask about one repository. Raises PgBackRestFailed where it can't be reached or knows nothing of the cluster."""
-    text = program.output("info", "--output=json", f"--repo={repository}", timeout=_SECONDS)
+    text = program.output("info", IMPATIENT, "--output=json", f"--repo={repository}", timeout=_SECONDS)
     try:
         stanzas = json.loads(text)
         stanza = next((one for one in stanzas if one["name"] == program.stanza), None)
@@ -54,7 +55,7 @@ def _repository(repository: int, stanza: str, document: dict[str, Any] | None) -
         problems = [one["status"]["message"] for one in document["repo"]] if document else []
         hint = f"create it with `pgbackrest --stanza={stanza} stanza-create`, or deploy again" if code in _STANZA_MISSING else ""
         shape = StanzaMissing if code in _STANZA_MISSING else PgBackRestFailed
-        raise shape(f"repository {repository} cannot be used", "; ".join(problems) or message, hint)
+        raise shape(f"repository {name_of(repository)} cannot be used", "; ".join(problems) or message, hint)
     current = document["db"][-1]
     ours = [one for one in document["backup"] if one["database"]["id"] == current["id"]]
     return RepositoryInfo(

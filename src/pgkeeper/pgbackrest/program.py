@@ -16,6 +16,8 @@ from pgkeeper.model.errors import ConfigurationError, OperationFailed
 
 _ERROR = re.compile(r"^(?:\S+ \S+ +P\d+ +)?ERROR: \[(\d{3})\]: (.*)$")
 _WARNING = re.compile(r"^(?:\S+ \S+ +P\d+ +)?WARN: (.*)$")
+IMPATIENT = "--io-timeout=10"
+"""For questions that somebody waits for: pgBackRest would try each of several files for a minute at a store that is out of reach."""
 _LAST_SECONDS = 60.0
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgkeeper.model.status import BackupFacts, DatabaseFacts, HostFacts, headline, judge
+from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, headline, judge
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
@@ -63,6 +63,9 @@ def test_a_healthy_host_needs_nobody() -> None:
             replace(HEALTHY, held_back="the clock jumped", databases=(database(backup(3, proven_days=0), expirable=2),)),
             "holds back 2 backups: the clock jumped",
         ),
+        (replace(HEALTHY, archiving_problem="archive_mode is off"), "not every moment can be brought back: archive_mode is off"),
+        (replace(HEALTHY, detached=(DetachedFacts("cloud", NOW - timedelta(hours=2)),)), "repository cloud is detached since 2 h"),
+        (replace(HEALTHY, detached=(DetachedFacts("cloud", None),)), "repository cloud is detached: no log"),
     ],
 )
 def test_each_thing_that_needs_the_owner_is_told_alone(changed: HostFacts, words: str) -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from pgkeeper.model.errors import ErrorInfo
-from pgkeeper.notify.messages import backup_failed, check_failed, drill_done
+from pgkeeper.notify.messages import backup_failed, check_failed, drill_done, pitr_failed
 from tests.unit.builders import AT, manifest
 
 NOW = datetime(2026, 1, 3, 3, 0, tzinfo=UTC)
@@ -98,3 +98,25 @@ def test_a_failed_drill_names_what_did_not_come_back_and_what_else_is_wrong() ->
 
 def test_trouble_with_the_bucket_alone_fails_a_drill() -> None:
     assert "Failed" in drill_done("Shop", ("db1", "spare", "drill-1"), {"app": None}, ERROR, (1.0, 1.0), NOW).subject
+
+
+def test_the_owner_hears_when_the_disk_of_the_log_is_full() -> None:
+    message = pitr_failed("Shop", "https://admin.example.com", ["archiving fails", "repository cloud cannot be used"], 37.5, NOW)
+    assert message.subject == "⚠️ Shop - Point-in-Time Recovery Alert"
+    assert message.text == (
+        "Recovery to any second\n"
+        "\n"
+        "Status: ❌ AT RISK\n"
+        "Time: 2026-01-03 03:00:00 UTC\n"
+        "Error: archiving fails\n"
+        "Error: repository cloud cannot be used\n"
+        "\n"
+        "Until that is mended the server keeps its log: its disk is full in about 1 d 13 h, and then the server stops.\n"
+        "\n"
+        "Action Required: Run `pgkeeper pitr window`; where a bucket is out of reach for long, `pgkeeper pitr detach cloud`\n"
+        "\n"
+        "View Details: https://admin.example.com/database/backups\n"
+    )
+    without = pitr_failed("Shop", "", ["a gap"], None, NOW).text
+    assert "full" not in without
+    assert without.endswith("Error: a gap\n\nAction Required: Run `pgkeeper pitr window`\n")

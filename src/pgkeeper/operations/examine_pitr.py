@@ -1,0 +1,38 @@
+"""Try what point-in-time recovery needs: pgBackRest, PostgreSQL's own programs, archiving, and each repository."""
+
+from collections.abc import Iterator
+
+from pgkeeper.model.errors import PgkeeperError
+from pgkeeper.model.repository import number_of
+from pgkeeper.operations.findings import Finding, problem_found
+from pgkeeper.operations.pitr import attached, detached, pgbackrest
+from pgkeeper.operations.pitr_archiving import look_at_archiving
+from pgkeeper.pgbackrest.info import info
+from pgkeeper.postgres.programs import program
+from pgkeeper.settings import Settings
+
+_SUBJECT = "recovery to any second"
+
+
+def examine_pitr(settings: Settings) -> Iterator[Finding]:
+    """Yield what there is to say. Where it is not set up, nothing."""
+    if not settings.pitr_enabled:
+        return
+    archiving = look_at_archiving(settings)
+    if archiving.problem:
+        yield Finding(level="problem", subject=_SUBJECT, text=archiving.problem, hint="`pgkeeper pitr check` says more")
+    elif archiving.error is None:
+        yield Finding(level="ok", subject=_SUBJECT, text=f"the log is archived; {archiving.lag_segments} segments wait")
+    if archiving.data_checksums is False:
+        hint = "pg_checksums --enable, while the server is stopped, lets damage be noticed"
+        yield Finding(level="warning", subject=_SUBJECT, text="data checksums are off: damaged pages go into backups unnoticed", hint=hint)
+    for name in detached(settings):
+        hint = f"`pgkeeper pitr attach {name}` when it can be reached again"
+        yield Finding(level="warning", subject=_SUBJECT, text=f"repository {name} is detached", hint=hint)
+    for name in attached(settings):
+        try:
+            found = info(pgbackrest(settings), number_of(name))
+            program("pg_waldump", found.major, same=True)
+            yield Finding(level="ok", subject=_SUBJECT, text=f"repository {name}: {len(found.backups)} physical backups")
+        except PgkeeperError as error:
+            yield problem_found(_SUBJECT, error)
