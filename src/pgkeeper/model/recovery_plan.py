@@ -92,7 +92,7 @@ class _Stretch:
 
 
 class _Planner:
-    def __init__(  # noqa: PLR0913, PLR0917 - takes over what plan_recovery was given
+    def __init__(
         self,
         target: Target,
         coverage: Coverage,
@@ -246,7 +246,7 @@ class _Planner:
             inside = [self._known[label] for label in span.backups if label in self._known]
             serving = [one for one in inside if (one.whole if self._wish.backup is None else one.label == self._wish.backup)]
             if serving and self._wish.timeline in {None, span.timeline}:
-                yield _Stage(span, tuple(sorted(serving, key=lambda one: parse_lsn(one.end_lsn))))
+                yield _Stage(span, tuple(sorted(serving, key=lambda one: (parse_lsn(one.end_lsn), parse_lsn(one.begin_lsn)))))
 
     def _why_not(self, at: datetime, after: datetime | None) -> str:
         timelines = {stage.span.timeline for stage in self._stages}
