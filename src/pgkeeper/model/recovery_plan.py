@@ -16,7 +16,7 @@ from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.recovery_target import Target, show_time
 from pgkeeper.model.repository import REPOSITORIES
-from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn
+from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn, parting, way_to
 
 _TICK = timedelta(microseconds=1)
 """PostgreSQL's smallest step of time."""
@@ -26,7 +26,9 @@ class Plan(BaseModel):
     """How a target is brought back.
 
     `backup` is the label of what is restored first. `settings` are PostgreSQL's, the timeline always a number; without a recovery target
-    among them recovery goes to the end of the log of that timeline. `ends_at_lsn` is how far it goes at most.
+    among them recovery goes to the end of the log of that timeline. `ends_at_lsn` is how far it goes at most. `also_on` are other timelines
+    that lead to the same time or position, and for all that is known to other contents: what was done on a timeline that was left is not on
+    the one that followed. Empty where the timeline was asked for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +39,7 @@ class Plan(BaseModel):
     settings: dict[str, str]
     ends_at_lsn: str
     target: Target
+    also_on: tuple[int, ...] = ()
 
 
 def plan_recovery(  # noqa: PLR0913 - what is asked for, what there is, and what its owner knows beyond
@@ -55,7 +58,8 @@ def plan_recovery(  # noqa: PLR0913 - what is asked for, what there is, and what
 
     `timeline` and `backup` narrow that down; a backup with damaged pages is taken only by its label. `quiet_until` says that nothing was
     committed on the newest timeline between the last archived commit and then, and that all of its log up to then is archived. `position`
-    is where the record of a name or transaction was found in the archived log.
+    is where the record of a name or transaction was found in the archived log; `timeline` is then the one it was found on the way to, as
+    another one may have another transaction of that number.
 
     Raises UsageError (exit status 2) for a backup that the repository does not have. Raises RefusedError (exit status 6) for what can't be
     brought back, with the nearest targets that can: never is another one taken instead.
@@ -104,6 +108,7 @@ class _Planner:
     ) -> None:
         self._target = target
         self._coverage = coverage
+        self._histories = histories
         self._wish = wish
         self._quiet_until = quiet_until
         self._segment_bytes = segment_bytes
@@ -138,11 +143,12 @@ class _Planner:
         at = self._target.at
         assert at is not None
         stretches = [stretch for stage in self._stages for stretch in self._stretches(stage)]
-        for stretch in stretches:
-            if stretch.first <= at <= stretch.last:
-                chosen = [one for one in stretch.stage.backups if one.consistent_at <= at][-1]
-                settings = {} if stretch.to_end else {"recovery_target_time": _postgres_time(at)}
-                return self._planned(stretch.stage, chosen, settings, stretch.stage.span.end_lsn)
+        serving = [stretch for stretch in stretches if stretch.first <= at <= stretch.last]
+        if serving:
+            stage = serving[0].stage
+            chosen = [one for one in stage.backups if one.consistent_at <= at][-1]
+            settings = {} if serving[0].to_end else {"recovery_target_time": _postgres_time(at)}
+            return self._planned(stage, chosen, settings, stage.span.end_lsn, [one.stage for one in serving])
         before = max((stretch.last for stretch in stretches if stretch.last < at), default=None)
         after = min((stretch.first for stretch in stretches if stretch.first > at), default=None)
         raise self._refused(
@@ -165,12 +171,11 @@ class _Planner:
         if text is None:
             raise self._refused("its record is not in the archived log", "pitr window shows what is")
         position = parse_lsn(text)
-        for stage in self._stages:
-            chosen = stage.last_before(position)
-            if chosen and self._reaches(stage.span, position):
-                kind = self._target.kind
-                value = {"name": self._target.name, "xid": str(self._target.xid)}.get(kind, text)
-                return self._planned(stage, chosen, {f"recovery_target_{kind}": value}, text)
+        serving = [stage for stage in self._stages if stage.last_before(position) and self._reaches(stage.span, position)]
+        if serving and (chosen := serving[0].last_before(position)):
+            kind = self._target.kind
+            value = {"name": self._target.name, "xid": str(self._target.xid)}.get(kind, text)
+            return self._planned(serving[0], chosen, {f"recovery_target_{kind}": value}, text, serving)
         spans = [(parse_lsn(stage.backups[0].end_lsn), parse_lsn(stage.span.end_lsn)) for stage in self._stages]
         before = max((end for _, end in spans if end < position), default=None)
         after = min((begin for begin, _ in spans if begin > position), default=None)
@@ -223,7 +228,9 @@ class _Planner:
         span = self._stages[0].span
         return span.open and span.timeline == (self._newest if self._wish.timeline is None else self._wish.timeline)
 
-    def _planned(self, stage: _Stage, backup: PhysicalBackup, target: Mapping[str, str], ends_at_lsn: str) -> Plan:
+    def _planned(
+        self, stage: _Stage, backup: PhysicalBackup, target: Mapping[str, str], ends_at_lsn: str, serving: Collection[_Stage] = ()
+    ) -> Plan:
         inclusive = {"recovery_target_inclusive": "off" if self._target.exclusive else "on"}
         ends_exactly = {"recovery_target_time", "recovery_target_xid", "recovery_target_lsn"} & target.keys()
         return Plan(
@@ -238,7 +245,22 @@ class _Planner:
             },
             ends_at_lsn=ends_at_lsn,
             target=self._target,
+            also_on=tuple(sorted({one.span.timeline for one in serving if self._may_differ(stage.span.timeline, one.span.timeline)})),
         )
+
+    def _may_differ(self, timeline: int, other: int) -> bool:
+        """Tell whether the target may lie where two timelines have parted already, and nobody said which one is meant."""
+        if self._wish.timeline is not None or timeline == other:
+            return False
+        if self._target.kind == "lsn":
+            shared = parting(*(way_to(one, self._histories.get(one, "")) for one in (timeline, other)))
+            return parse_lsn(self._target.lsn) > shared
+        # A backup on both ways was made before they parted, and so the target before it is on both.
+        on_both = self._labels(timeline) & self._labels(other) & self._known.keys()
+        return self._target.at is not None and not any(self._known[label].started_at >= self._target.at for label in on_both)
+
+    def _labels(self, timeline: int) -> set[str]:
+        return {label for span in self._coverage.spans if span.timeline == timeline for label in span.backups}
 
     def _find_stages(self) -> Iterator[_Stage]:
         """Yield the spans that may serve, those of the newest timeline first, and of one timeline the latest first."""
