@@ -306,6 +306,16 @@ def test_a_time_in_a_quiet_stretch_is_the_end_of_the_log_and_not_a_moment_furthe
         plan(WHOLE, time(quiet + TICK), quiet_until=quiet)
 
 
+def test_an_exclusive_time_needs_a_commit_at_it_or_later() -> None:
+    plan(WHOLE, time(LAST, exclusive=True))
+    with pytest.raises(RefusedError, match="2026-03-29 00:38:30 UTC"):
+        plan(WHOLE, time(LAST + TICK, exclusive=True))
+    alone = Repository((made(1, 2, 2),), one_timeline(2, 3), quiet=one_timeline(2, 3))
+    with pytest.raises(RefusedError):
+        plan(alone, time(made(1, 2, 2).consistent_at, exclusive=True))
+    plan(alone, time(made(1, 2, 2).consistent_at), quiet_until=LATER)
+
+
 def test_a_quiet_stretch_counts_for_no_timeline_that_was_left() -> None:
     histories = {2: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"}
     left = Repository(WHOLE.backups, WHOLE.segments | {Segment(2, 4), Segment(2, 5)}, histories=histories)
