@@ -28,8 +28,7 @@ class Span(BaseModel):
     """Moments without a gap between them, on the way to the end of one timeline.
 
     It begins where the first backup is surely consistent, at most a second late, and ends with the last commit that is archived before the
-    next gap, at `end_lsn`: what lies behind it up to `log_end_lsn`, the end of the last segment, changes nothing. Without a commit behind
-    the backup it is that one moment.
+    next gap: what lies behind that commit up to `end_lsn` changes nothing. Without a commit behind the backup it is that one moment.
     `backups` are the labels of those that lie in it, the oldest first. `open` is False where a gap ends it.
     """
 
@@ -41,7 +40,6 @@ class Span(BaseModel):
     ends_at: datetime
     begin_lsn: str
     end_lsn: str
-    log_end_lsn: str
     open: bool
 
 
@@ -142,10 +140,6 @@ class _Way:
         """Return the numbers of the first and the last segment that a backup itself needs."""
         return Segment.parse(backup.begin_segment, self._bytes).number, Segment.parse(backup.end_segment, self._bytes).number
 
-    def end(self, run: _Run) -> int:
-        """Return the position behind a run's last byte."""
-        return (run.last + 1) * self._bytes
-
     def name(self, number: int) -> str:
         """Return the file name of a segment."""
         return self.segment(number).name(self._bytes)
@@ -169,7 +163,6 @@ def _spans(way: _Way, backups: Sequence[PhysicalBackup], last_commit: Callable[[
                 ends_at=end.at if end else first.consistent_at,
                 begin_lsn=first.end_lsn,
                 end_lsn=format_lsn(max(newest, parse_lsn(end.lsn) if end else 0)),
-                log_end_lsn=format_lsn(way.end(run)),
                 open=run == way.runs[-1] and not any(way.numbers(backup)[1] > run.last for backup in backups),
             ),
         )

@@ -1,28 +1,34 @@
-"""The plan of a recovery: which backup it begins with, which timeline it follows, and what PostgreSQL is told.
+"""Which backup, which timeline and which settings of PostgreSQL bring a target back; or why nothing does, and what is nearest.
 
-Everything is said by us: PostgreSQL and pgBackRest would take another backup, the latest timeline, or the end of the log, where what was
-asked for cannot be had.
+Recovery ends at a time only when it sees a commit that is later (access/transam/xlogrecovery.c, recoveryStopsBefore): with the target
+included at the first commit after it, else at the first one at it or after. Without one it dies at the end of the log. A position needs a
+record that begins there or behind. Nor may recovery end before the backup is consistent.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from pgkeeper.model.coverage import Coverage, Span
+from pgkeeper.model.coverage import Coverage, Gap, Span
 from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.recovery_target import Target, show_time
-from pgkeeper.model.wal import parse_lsn
+from pgkeeper.model.repository import REPOSITORIES
+from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn, parting, way_to
 
-_TO_BE_SURE = timedelta(seconds=1)
-"""When a backup ended is known in whole seconds; a target before that very moment is one that PostgreSQL refuses."""
+_TICK = timedelta(microseconds=1)
+"""PostgreSQL's smallest step of time."""
 
 
 class Plan(BaseModel):
-    """A recovery that can be done.
+    """How a target is brought back.
 
-    `settings` are PostgreSQL's, all but restore_command. `ends_at_lsn` is the position at which replaying ends at the latest.
+    `backup` is the label of what is restored first. `settings` are PostgreSQL's, the timeline always a number; without a recovery target
+    among them recovery goes to the end of the log of that timeline. `ends_at_lsn` is how far it goes at most. `also_on` are other timelines
+    that lead to the same time or position, and for all that is known to other contents: what was done on a timeline that was left is not on
+    the one that followed. Empty where the timeline was asked for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,132 +39,265 @@ class Plan(BaseModel):
     settings: dict[str, str]
     ends_at_lsn: str
     target: Target
+    also_on: tuple[int, ...] = ()
 
 
-def plan_recovery(
+def plan_recovery(  # noqa: PLR0913 - what is asked for, what there is, and what its owner knows beyond
     target: Target,
     coverage: Coverage,
     backups: Collection[PhysicalBackup],
+    histories: Mapping[int, str],
     *,
     timeline: int | None = None,
     backup: str | None = None,
     quiet_until: datetime | None = None,
     position: str | None = None,
+    segment_bytes: int = DEFAULT_SEGMENT_BYTES,
 ) -> Plan:
-    """Return how the target is reached: on the newest timeline that has it or `timeline`, from the last backup before it or `backup`.
+    """Return how a target is brought back: from the latest backup that is consistent before it, on the newest timeline that leads to it.
 
-    `position` is where a name or a transaction lies in the log. `quiet_until`: until when it is known that nothing was committed behind the
-    last archived commit. Raises UsageError for a timeline or a backup that is not there, RefusedError for a target that can't be had,
-    naming the nearest that can.
+    `timeline` and `backup` narrow that down; a backup with damaged pages is taken only by its label. `quiet_until` says that nothing was
+    committed on the newest timeline between the last archived commit and then, and that all of its log up to then is archived. `position`
+    is where the record of a name or transaction was found in the archived log; `timeline` is then the one it was found on the way to, as
+    another one may have another transaction of that number.
+
+    Raises UsageError (exit status 2) for a backup that the repository does not have. Raises RefusedError (exit status 6) for what can't be
+    brought back, with the nearest targets that can: never is another one taken instead.
     """
-    spans = _spans(coverage, timeline)
-    known = {one.label: one for one in backups}
-    if backup is not None and backup not in known:
-        raise UsageError(f"there is no backup {backup}", f"there is {', '.join(sorted(known)) or 'none'}", "see `pgkeeper pitr window`")
-    chosen = known if backup is None else {backup: known[backup]}
-    # Damaged pages come back as they are: only for whoever asks for that backup.
-    usable = {label: one for label, one in chosen.items() if one.whole or label == backup}
-    for span in spans:
-        inside = [usable[label] for label in span.backups if label in usable]
-        found = _reach(target, span, inside, quiet_until, position)
-        if found is not None:
-            begun_with, settings = found
-            own = begun_with.timeline if target.kind == "immediate" else span.timeline
-            return Plan(
-                repository=coverage.repository,
-                backup=begun_with.label,
-                timeline=own,
-                settings={**settings, "recovery_target_timeline": str(own), "recovery_target_action": "promote"},
-                ends_at_lsn=begun_with.end_lsn if target.kind == "immediate" else span.log_end_lsn,
-                target=target,
-            )
-        if target.kind == "latest":
-            # Never the end of an older timeline instead.
-            break
-    raise _refusal(target, spans, usable, position)
+    return _Planner(target, coverage, backups, histories, _Wish(timeline, backup), quiet_until, segment_bytes).plan(position)
 
 
-def _spans(coverage: Coverage, timeline: int | None) -> list[Span]:
-    """Return the spans to look into, those of newer timelines and later ones first."""
-    spans = [span for span in coverage.spans if timeline in (None, span.timeline)]
-    if not spans:
-        known = ", ".join(str(one) for one in sorted({span.timeline for span in coverage.spans}))
-        if timeline is not None and known:
+@dataclass(frozen=True)
+class _Wish:
+    timeline: int | None
+    backup: str | None
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A span, and the backups in it that recovery may begin with, by where they end."""
+
+    span: Span
+    backups: tuple[PhysicalBackup, ...]
+
+    def last_before(self, position: int) -> PhysicalBackup | None:
+        """Return the latest backup that ends at a position or before."""
+        return next((one for one in reversed(self.backups) if parse_lsn(one.end_lsn) <= position), None)
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Moments, both ends included, that recovery reaches in one way: by a target, or as the end of the log."""
+
+    stage: _Stage
+    first: datetime
+    last: datetime
+    to_end: bool
+
+
+class _Planner:
+    def __init__(
+        self,
+        target: Target,
+        coverage: Coverage,
+        backups: Collection[PhysicalBackup],
+        histories: Mapping[int, str],
+        wish: _Wish,
+        quiet_until: datetime | None,
+        segment_bytes: int,
+    ) -> None:
+        self._target = target
+        self._coverage = coverage
+        self._histories = histories
+        self._wish = wish
+        self._quiet_until = quiet_until
+        self._segment_bytes = segment_bytes
+        self._known = {one.label: one for one in backups if one.repository == coverage.repository}
+        if wish.backup is not None and wish.backup not in self._known:
             raise UsageError(
-                f"there is nothing to recover on timeline {timeline}", f"there is timeline {known}", "see `pgkeeper pitr window`"
+                f"there is no backup {wish.backup} in the repository {self._repository}",
+                "",
+                f"it has {', '.join(sorted(self._known)) or 'none'}",
             )
-        raise RefusedError("nothing can be recovered yet", "there is no backup with its log", "make one with `pgkeeper pitr backup`")
-    return sorted(spans, key=lambda span: (span.timeline, span.begins_at), reverse=True)
+        # A timeline whose log is not archived yet is newer than all that can be brought back.
+        self._newest = max((*histories, *(span.timeline for span in coverage.spans)), default=1)
+        self._stages = tuple(self._find_stages())
+
+    def plan(self, position: str | None) -> Plan:
+        """Return the plan. Raises RefusedError where there is none."""
+        if not self._stages:
+            raise self._refused("no backup with its log serves for it", self._widen())
+        match self._target.kind:
+            case "time":
+                return self._to_time()
+            case "lsn":
+                return self._to_position(self._target.lsn)
+            case "name" | "xid":
+                return self._to_position(position)
+            case "immediate":
+                return self._to_consistency()
+            case "latest":
+                return self._to_end()
+
+    def _to_time(self) -> Plan:
+        at = self._target.at
+        assert at is not None
+        stretches = [stretch for stage in self._stages for stretch in self._stretches(stage)]
+        serving = [stretch for stretch in stretches if stretch.first <= at <= stretch.last]
+        if serving:
+            stage = serving[0].stage
+            chosen = [one for one in stage.backups if one.consistent_at <= at][-1]
+            settings = {} if serving[0].to_end else {"recovery_target_time": _postgres_time(at)}
+            return self._planned(stage, chosen, settings, stage.span.end_lsn, [one.stage for one in serving])
+        before = max((stretch.last for stretch in stretches if stretch.last < at), default=None)
+        after = min((stretch.first for stretch in stretches if stretch.first > at), default=None)
+        raise self._refused(
+            self._why_not(at, after), self._nearest("moment", *(None if one is None else show_time(one, "UTC") for one in (before, after)))
+        )
+
+    def _stretches(self, stage: _Stage) -> Iterator[_Stretch]:
+        """Yield which moments of a span recovery reaches, and how."""
+        span, exclusive = stage.span, self._target.exclusive
+        first = min(one.consistent_at for one in stage.backups)
+        # A span of one moment may be a backup without a commit behind it, where nothing stops recovery.
+        last = span.ends_at if exclusive else span.ends_at - _TICK
+        if span.begins_at < span.ends_at and first <= last:
+            yield _Stretch(stage, first, last, to_end=False)
+        quiet_from = max(first, span.ends_at + _TICK if exclusive else span.ends_at)
+        if self._quiet_until and span.open and span.timeline == self._newest and quiet_from <= self._quiet_until:
+            yield _Stretch(stage, quiet_from, self._quiet_until, to_end=True)
+
+    def _to_position(self, text: str | None) -> Plan:
+        if text is None:
+            raise self._refused("its record is not in the archived log", "pitr window shows what is")
+        position = parse_lsn(text)
+        serving = [stage for stage in self._stages if stage.last_before(position) and self._reaches(stage.span, position)]
+        if serving and (chosen := serving[0].last_before(position)):
+            kind = self._target.kind
+            value = {"name": self._target.name, "xid": str(self._target.xid)}.get(kind, text)
+            return self._planned(serving[0], chosen, {f"recovery_target_{kind}": value}, text, serving)
+        spans = [(parse_lsn(stage.backups[0].end_lsn), parse_lsn(stage.span.end_lsn)) for stage in self._stages]
+        before = max((end for _, end in spans if end < position), default=None)
+        after = min((begin for begin, _ in spans if begin > position), default=None)
+        where = "" if self._target.kind == "lsn" else f"it lies at {text}, and "
+        raise self._refused(
+            f"{where}no run of archived log leads there from a backup",
+            self._nearest("--target-lsn", *(None if one is None else format_lsn(one) for one in (before, after))),
+        )
+
+    def _reaches(self, span: Span, position: int) -> bool:
+        """Tell whether the log of a span holds the record that ends recovery at a position behind its begin."""
+        if self._target.kind == "lsn":
+            return position <= parse_lsn(span.end_lsn)
+        # The record was found, so where no gap is between it and the span, it is in the span's run of segments.
+        number = position // self._segment_bytes
+        last = parse_lsn(span.end_lsn) // self._segment_bytes
+        gaps = [self._number(gap) for gap in self._coverage.gaps if gap.timeline == span.timeline]
+        return number <= last or not any(last < gap <= number for gap in gaps)
+
+    def _nearest(self, kind: str, before: str | None, after: str | None) -> str:
+        """Return what to ask for instead."""
+        found = [f"the nearest {kind} {word} it is {one}" for word, one in (("before", before), ("after", after)) if one is not None]
+        if after is None and self._end_serves():
+            found.append("--latest brings back the end of the log")
+        return "; ".join(found) or self._widen()
+
+    def _to_consistency(self) -> Plan:
+        newest = [stage for stage in self._stages if stage.span.timeline == self._stages[0].span.timeline]
+        stage = max(newest, key=lambda one: parse_lsn(one.backups[-1].end_lsn))
+        chosen = stage.backups[-1]
+        return self._planned(stage, chosen, {"recovery_target": "immediate"}, chosen.end_lsn)
+
+    def _to_end(self) -> Plan:
+        stage = self._stages[0]
+        span = stage.span
+        if self._wish.timeline is None and span.timeline != self._newest:
+            raise self._refused(
+                f"nothing leads to the end of the newest timeline, {self._newest}, yet",
+                f"--timeline {span.timeline} brings back the end of one that was left",
+            )
+        if not self._end_serves():
+            raise self._refused(
+                f"a gap in the log of timeline {span.timeline} lies before its end",
+                f"--target-lsn {span.end_lsn} --timeline {span.timeline} goes up to the gap, with {show_time(span.ends_at, 'UTC')}",
+            )
+        return self._planned(stage, stage.backups[-1], {}, span.end_lsn)
+
+    def _end_serves(self) -> bool:
+        """Tell whether the end of the log serves: without a gap before it, on the newest timeline unless another one is asked for."""
+        span = self._stages[0].span
+        return span.open and span.timeline == (self._newest if self._wish.timeline is None else self._wish.timeline)
+
+    def _planned(
+        self, stage: _Stage, backup: PhysicalBackup, target: Mapping[str, str], ends_at_lsn: str, serving: Collection[_Stage] = ()
+    ) -> Plan:
+        inclusive = {"recovery_target_inclusive": "off" if self._target.exclusive else "on"}
+        ends_exactly = {"recovery_target_time", "recovery_target_xid", "recovery_target_lsn"} & target.keys()
+        return Plan(
+            repository=self._coverage.repository,
+            backup=backup.label,
+            timeline=stage.span.timeline,
+            settings={
+                **target,
+                **(inclusive if ends_exactly else {}),
+                "recovery_target_timeline": str(stage.span.timeline),
+                "recovery_target_action": "promote",
+            },
+            ends_at_lsn=ends_at_lsn,
+            target=self._target,
+            also_on=tuple(sorted({one.span.timeline for one in serving if self._may_differ(stage.span.timeline, one.span.timeline)})),
+        )
+
+    def _may_differ(self, timeline: int, other: int) -> bool:
+        """Tell whether the target may lie where two timelines have parted already, and nobody said which one is meant."""
+        if self._wish.timeline is not None or timeline == other:
+            return False
+        if self._target.kind == "lsn":
+            shared = parting(*(way_to(one, self._histories.get(one, "")) for one in (timeline, other)))
+            return parse_lsn(self._target.lsn) > shared
+        # A backup on both ways was made before they parted, and so the target before it is on both.
+        on_both = self._labels(timeline) & self._labels(other) & self._known.keys()
+        return self._target.at is not None and not any(self._known[label].started_at >= self._target.at for label in on_both)
+
+    def _labels(self, timeline: int) -> set[str]:
+        return {label for span in self._coverage.spans if span.timeline == timeline for label in span.backups}
+
+    def _find_stages(self) -> Iterator[_Stage]:
+        """Yield the spans that may serve, those of the newest timeline first, and of one timeline the latest first."""
+        for span in sorted(self._coverage.spans, key=lambda one: (one.timeline, parse_lsn(one.begin_lsn)), reverse=True):
+            inside = [self._known[label] for label in span.backups if label in self._known]
+            serving = [one for one in inside if (one.whole if self._wish.backup is None else one.label == self._wish.backup)]
+            if serving and self._wish.timeline in {None, span.timeline}:
+                yield _Stage(span, tuple(sorted(serving, key=lambda one: (parse_lsn(one.end_lsn), parse_lsn(one.begin_lsn)))))
+
+    def _why_not(self, at: datetime, after: datetime | None) -> str:
+        timelines = {stage.span.timeline for stage in self._stages}
+        for gap in reversed(self._coverage.gaps):
+            if gap.timeline in timelines and (gap.after is None or gap.after <= at) and (gap.before is None or at < gap.before):
+                return f"log is missing there, {gap.first_segment} to {gap.last_segment}"
+        return "recovery finds no later commit in the archived log to stop at" if after is None else "no backup is consistent before it"
+
+    def _widen(self) -> str:
+        timelines = sorted({span.timeline for span in self._coverage.spans})
+        if self._wish.timeline is not None and self._wish.timeline not in timelines:
+            return f"timelines that can be brought back: {', '.join(map(str, timelines)) or 'none'}"
+        damaged = [
+            label for span in self._coverage.spans for label in span.backups if label in self._known and not self._known[label].whole
+        ]
+        if damaged and self._wish.backup is None:
+            return f"--backup takes one with damaged pages: {', '.join(sorted(set(damaged)))}"
+        return "pitr window shows what can be brought back"
+
+    def _number(self, gap: Gap) -> int:
+        return Segment.parse(gap.first_segment, self._segment_bytes).number
+
+    @property
+    def _repository(self) -> str:
+        return REPOSITORIES[self._coverage.repository - 1]
+
+    def _refused(self, why: str, hint: str) -> RefusedError:
+        return RefusedError(f"{self._target.describe()} cannot be brought back from the repository {self._repository}", why, hint)
 
 
-def _reach(
-    target: Target, span: Span, backups: Sequence[PhysicalBackup], quiet_until: datetime | None, position: str | None
-) -> tuple[PhysicalBackup, dict[str, str]] | None:
-    """Return with which backup the target is reached in a span, and by which settings; None where it is not."""
-    bound = {"recovery_target_inclusive": "off"} if target.exclusive else {}
-    if target.kind == "time" and target.at is not None:
-        at = target.at
-        begun_with = _last(backups, lambda one: one.stopped_at + _TO_BE_SURE <= at)
-        if begun_with is None:
-            return None
-        # A commit behind the target is what PostgreSQL stops at (recoveryStopsBefore in xlogrecovery.c); without one it ends with an error.
-        if at < span.ends_at or (target.exclusive and at == span.ends_at):
-            return begun_with, {"recovery_target_time": f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00", **bound}
-        quiet = span.open and quiet_until is not None and at <= quiet_until
-        return (begun_with, {}) if quiet else None
-    if target.kind in ("lsn", "name", "xid"):
-        return _reach_position(target, span, backups, target.lsn or position or "", bound)
-    begun_with = _last(backups, lambda _one: True)
-    if begun_with is None:
-        return None
-    if target.kind == "immediate":
-        return begun_with, {"recovery_target": "immediate"}
-    return (begun_with, {}) if span.open else None
-
-
-def _reach_position(
-    target: Target, span: Span, backups: Sequence[PhysicalBackup], position: str, bound: dict[str, str]
-) -> tuple[PhysicalBackup, dict[str, str]] | None:
-    at = parse_lsn(position)
-    begun_with = _last(backups, lambda one: parse_lsn(one.end_lsn) <= at)
-    if begun_with is None or at > parse_lsn(span.log_end_lsn):
-        return None
-    if target.kind == "name":
-        return begun_with, {"recovery_target_name": target.name}
-    if target.kind == "xid":
-        return begun_with, {"recovery_target_xid": str(target.xid), **bound}
-    # Behind the last commit there may be no record to stop at, and nothing that would make a difference.
-    return begun_with, {"recovery_target_lsn": position, **bound} if at <= parse_lsn(span.end_lsn) else {}
-
-
-def _last(backups: Sequence[PhysicalBackup], fits: Callable[[PhysicalBackup], bool]) -> PhysicalBackup | None:
-    return max((one for one in backups if fits(one)), key=lambda one: parse_lsn(one.end_lsn), default=None)
-
-
-def _refusal(target: Target, spans: Sequence[Span], usable: dict[str, PhysicalBackup], position: str | None) -> RefusedError:
-    what = f"the cluster cannot be recovered to {target.describe()}"
-    if target.kind == "latest":
-        span = spans[0]
-        why = f"a gap in the log ends timeline {span.timeline} after {show_time(span.ends_at, 'UTC')}"
-        return RefusedError(what, why, f"the last commit before it comes back with --target-lsn {span.end_lsn} --timeline {span.timeline}")
-    nearest = list(_neighbours(target, spans, usable, position))
-    return RefusedError(what, "it lies outside of what is archived, or in a gap", "; ".join(nearest) or "see `pgkeeper pitr window`")
-
-
-def _neighbours(target: Target, spans: Sequence[Span], usable: dict[str, PhysicalBackup], position: str | None) -> Iterator[str]:
-    """Yield what can be had just before and just behind the target."""
-    wanted = target.lsn or position
-    at, lsn = target.at, parse_lsn(wanted) if wanted else None
-    ended = [span for span in spans if (at is not None and span.ends_at <= at) or (lsn is not None and parse_lsn(span.log_end_lsn) <= lsn)]
-    if ended:
-        span = max(ended, key=lambda one: (one.ends_at, one.timeline))
-        last = f"the last commit before it, of {show_time(span.ends_at, 'UTC')}, comes back with "
-        yield last + (f"--latest --timeline {span.timeline}" if span.open else f"--target-lsn {span.end_lsn} --timeline {span.timeline}")
-    begun = [usable[label] for span in spans for label in span.backups if label in usable]
-    later = [
-        one for one in begun if (at is not None and one.stopped_at + _TO_BE_SURE > at) or (lsn is not None and parse_lsn(one.end_lsn) > lsn)
-    ]
-    if later:
-        first = min(later, key=lambda one: parse_lsn(one.end_lsn))
-        moment = first.stopped_at + _TO_BE_SURE
-        yield f"the next moment that can be had is {show_time(moment, 'UTC')}, position {first.end_lsn}"
+def _postgres_time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(sep=" ", timespec="microseconds").removesuffix(":00")

@@ -1,27 +1,22 @@
-"""To which moment a cluster is recovered, and how people say and read moments.
+"""Recovery targets: the moment that somebody wants back, as PostgreSQL can be told it.
 
-A time needs an offset or a zone: the same digits mean another moment on another host, and a recovery to the wrong hour looks right.
+What the kinds mean, and which of them can be exclusive, is PostgreSQL's (documentation, "Recovery Target").
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
 from pgkeeper.model.errors import UsageError
+from pgkeeper.model.restore_point import LONGEST_NAME
 from pgkeeper.model.wal import format_lsn, parse_lsn
 
 TargetKind = Literal["time", "name", "xid", "lsn", "immediate", "latest"]
 
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s*(Z|UTC|[+-]\d\d(?::?\d\d)?|[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*)?"
-)
-_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?")
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""PostgreSQL's epoch; nothing was committed before."""
-_OPTIONS = {
+_OPTIONS: dict[TargetKind, str] = {
     "time": "--target-time",
     "name": "--target-name",
     "xid": "--target-xid",
@@ -29,14 +24,24 @@ _OPTIONS = {
     "immediate": "--immediate",
     "latest": "--latest",
 }
-_WITHOUT_BOUND = frozenset({"name", "immediate", "latest"})
-"""Kinds that recovery_target_inclusive means nothing to (PostgreSQL documentation, "Recovery Target")."""
+_CAN_BE_EXCLUSIVE = frozenset[TargetKind]({"time", "xid", "lsn"})
+_FIRST_XID = 3
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_FARTHEST_OFFSET = timedelta(hours=15, minutes=59)
+_TIME = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})[T ](?P<minute>\d{2}:\d{2})(?P<second>:\d{2})?(?P<fraction>\.\d{1,6})?"
+    r"(?: ?(?P<utc>Z|UTC)| ?(?P<sign>[+-])(?P<hours>\d{2}):?(?P<minutes>\d{2})?| (?P<zone>[A-Za-z][\w+/-]*))?",
+    re.ASCII,
+)
+_UTC_NAMES = frozenset({"UTC", "UCT", "GMT", "GMT0", "GMT+0", "GMT-0", "Greenwich", "Universal", "Zulu"})
+_NO_ZONES = re.compile(r"(?:localtime|posixrules|Factory|posix/.*|right/.*)")
+"""Names that the system's directory of zones has and that mean another zone on every host, or count leap seconds."""
 
 
 class Target(BaseModel):
-    """Where recovery ends. `at` (UTC) belongs to `time`, `name`, `xid` and `lsn` to their kinds; `exclusive` ends just before it.
+    """What to recover to. `at` (UTC), `name`, `xid` and `lsn` are set for their kind only.
 
-    `immediate` is the moment at which the backup is consistent, `latest` the end of the log.
+    `exclusive` means just before the target instead of with it. `xid` is as the log has it: without its epoch.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,31 +54,40 @@ class Target(BaseModel):
     exclusive: bool = False
 
     def describe(self) -> str:
-        """Return it in words."""
-        words = {
-            "time": show_time(self.at, "UTC") if self.at else "",
-            "name": f"mark {self.name}",
-            "xid": f"transaction {self.xid}",
-            "lsn": f"position {self.lsn}",
-            "immediate": "the end of the backup",
-            "latest": "the end of the log",
-        }[self.kind]
-        return f"just before {words}" if self.exclusive else words
+        """Return it in words for people, times in UTC."""
+        match self.kind:
+            case "time":
+                assert self.at is not None
+                return f"{'before ' if self.exclusive else ''}{show_time(self.at, 'UTC')}"
+            case "name":
+                return f"mark {self.name}"
+            case "xid":
+                return f"{'before' if self.exclusive else 'after'} transaction {self.xid}"
+            case "lsn":
+                return f"{'before ' if self.exclusive else ''}position {self.lsn}"
+            case "immediate":
+                return "the end of the backup"
+            case "latest":
+                return "the end of the log"
 
 
 def make_target(
     *,
     time: str | None,
     name: str | None,
-    xid: int | None,
+    xid: int | str | None,
     lsn: str | None,
     immediate: bool,
     latest: bool,
     exclusive: bool,
     server_zone: str,
 ) -> Target:
-    """Return the target of what was asked for, of which exactly one must be given. Raises UsageError (exit status 2)."""
-    asked = {
+    """Return the one target that was asked for.
+
+    Raises UsageError (exit status 2) for none or several, for one that PostgreSQL would not take, for a time without a zone (see
+    `parse_time`), and for an exclusive target of a kind that PostgreSQL stops at in one way only.
+    """
+    asked: dict[TargetKind, bool] = {
         "time": time is not None,
         "name": name is not None,
         "xid": xid is not None,
@@ -81,99 +95,151 @@ def make_target(
         "immediate": immediate,
         "latest": latest,
     }
-    given = [kind for kind, is_given in asked.items() if is_given]
-    if len(given) != 1:
-        why = f"{' and '.join(_OPTIONS[kind] for kind in given)} exclude one another" if given else "no target is given"
-        raise UsageError("say to which moment", why, f"one of {', '.join(_OPTIONS.values())}")
-    (kind,) = given
-    if exclusive and kind in _WITHOUT_BOUND:
-        raise UsageError(f"--exclusive does not go with {_OPTIONS[kind]}", "", "it is for --target-time, --target-xid and --target-lsn")
-    if time is not None:
-        return Target(kind="time", at=parse_time(time, server_zone), exclusive=exclusive)
-    if name is not None:
-        if not name:
-            raise UsageError("--target-name names no mark", "", "`pgkeeper pitr window` shows them")
-        return Target(kind="name", name=name)
-    if xid is not None:
-        if xid < 3:
-            raise UsageError(f"{xid} is no transaction", "those of users begin with 3")
-        return Target(kind="xid", xid=xid, exclusive=exclusive)
-    if lsn is not None:
-        try:
-            return Target(kind="lsn", lsn=format_lsn(parse_lsn(lsn)), exclusive=exclusive)
-        except ValueError as error:
-            raise UsageError("--target-lsn cannot be understood", str(error)) from None
-    return Target(kind="immediate" if immediate else "latest")
+    kinds = [kind for kind, given in asked.items() if given]
+    if len(kinds) != 1:
+        given = " and ".join(_OPTIONS[kind] for kind in kinds)
+        raise UsageError(
+            "exactly one target is needed",
+            f"{given} were given" if given else "none was given",
+            f"use one of {', '.join(_OPTIONS.values())}",
+        )
+    kind = kinds[0]
+    if exclusive and kind not in _CAN_BE_EXCLUSIVE:
+        raise UsageError(
+            f"--exclusive does not go with {_OPTIONS[kind]}",
+            "PostgreSQL can stop before a time, a transaction or a position only",
+            "leave it away",
+        )
+    return Target(
+        kind=kind,
+        at=None if time is None else parse_time(time, server_zone),
+        name="" if name is None else _name(name),
+        xid=0 if xid is None else _xid(xid),
+        lsn="" if lsn is None else _lsn(lsn),
+        exclusive=exclusive,
+    )
 
 
 def parse_time(text: str, server_zone: str) -> datetime:
-    """Return the moment (UTC) that a person means: date, time, and an offset or the name of a zone.
+    """Return a moment in UTC from ISO 8601 with an offset, or with the name of a zone behind a blank.
 
-    Raises UsageError (exit status 2) without one, telling what it would be in UTC and in `server_zone`; for a time that happened twice, or
-    never, in its zone; and for what is no time.
+    Raises UsageError (exit status 2) for everything that is no one moment: without offset or zone (shown as it would be in UTC and in the
+    server's zone), in an hour that a zone has twice or leaves out, on a day that does not exist, before 2000.
     """
     found = _TIME.fullmatch(text.strip())
-    example = "write it as 2026-11-26 12:00:00+01, or 2026-11-26 12:00:00 Europe/Berlin"
-    if found is None:
-        raise UsageError(f"{text!r} is no time", "", example)
-    day, clock, zone = found.groups()
+    if found is None or (found["fraction"] and not found["second"]):
+        raise UsageError(f"{text!r} is no time", "", "write it as 2026-11-26 12:00:00.25+01:00 or 2026-11-26 12:00 Europe/Berlin")
+    clock = f"{found['day']} {found['minute']}{found['second'] or ''}{found['fraction'] or ''}"
     try:
-        local = datetime.fromisoformat(f"{day} {clock}")
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no time", str(error), example) from None
-    if not zone:
-        meant = "; ".join(
-            f"in {one} it would be {show_time(_in_zone(local, one, text), 'UTC')}" for one in dict.fromkeys(["UTC", server_zone])
-        )
-        raise UsageError(
-            f"{text!r} does not say in which time zone", meant, f"write {text.strip()}+00, or {text.strip()} {server_zone}, or another one"
-        )
-    moment = _in_zone(local, zone, text)
-    if moment < _EARLIEST:
-        raise UsageError(f"{text!r} is before PostgreSQL's time", "nothing was committed before 2000")
-    return moment
+        local = datetime.fromisoformat(f"{found['day']}T{found['minute']}{found['second'] or ':00'}{(found['fraction'] or '.0'):0<7}")
+        if found["utc"]:
+            at = local.replace(tzinfo=UTC)
+        elif found["sign"]:
+            at = local.replace(tzinfo=_offset(found)).astimezone(UTC)
+        elif found["zone"]:
+            at = _in_zone(local, _known_zone(found["zone"]))
+        else:
+            raise _without_zone(clock, local, server_zone)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{text!r} is no time", str(error), "look at the calendar and the clock") from error
+    if at < _EARLIEST:
+        raise UsageError(f"{text!r} is too long ago", "times before 2000 are not known here", "is the year right?")
+    return at
 
 
 def show_time(at: datetime, zone: str) -> str:
-    """Return a moment in UTC, and as the clocks of `zone` showed it, where that is another one."""
-    utc = f"{_digits(at.astimezone(UTC))} UTC"
+    """Return a moment in UTC, and as it is in a zone; only once where the zone is UTC or not known here."""
+    utc = f"{_clock(at.astimezone(UTC))} UTC"
+    there = None if zone.removeprefix("Etc/") in _UTC_NAMES else _zone(zone)
+    return utc if there is None else f"{utc} ({_with_offset(at.astimezone(there))} {zone})"
+
+
+def _without_zone(clock: str, local: datetime, server_zone: str) -> UsageError:
+    meanings = [f"in UTC it would be {show_time(local.replace(tzinfo=UTC), server_zone)}"]
+    ways = [f"{clock} UTC"]
+    zone = None if server_zone.removeprefix("Etc/") in _UTC_NAMES else _zone(server_zone)
+    if zone is not None:
+        there = _meanings(local, zone)
+        meanings.append(f"in the server's zone {' or '.join(show_time(at, server_zone) for at in there)}")
+        ways += [f"{clock} {server_zone}"] if len(there) == 1 else [f"{clock}{at.isoformat()[-6:]}" for at in there]
+    return UsageError(f"{clock} has no zone", ", ".join(meanings), f"write {' or '.join(ways)}")
+
+
+def _in_zone(local: datetime, zone: ZoneInfo) -> datetime:
+    """Return what a clock in a zone means. Raises UsageError for an hour that the zone has twice, or leaves out."""
+    meanings = _meanings(local, zone)
+    if len(meanings) == 1:
+        return meanings[0].astimezone(UTC)
+    first, second = meanings
+    twice = first < second
+    raise UsageError(
+        f"{_clock(local)} {'is there twice' if twice else 'does not exist'} in {zone.key}",
+        "the clock is set back then" if twice else "the clock is set forward then",
+        f"write {_with_offset(first)}, which is {show_time(first, 'UTC')}, or {_with_offset(second)}, which is {show_time(second, 'UTC')}",
+    )
+
+
+def _meanings(local: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
+    """Return what a clock in a zone may mean, with offsets: one moment, or two with the offsets before and after the clock is set.
+
+    Where the hour is left out, the first is the later one.
+    """
+    before, after = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    assert before is not None
+    assert after is not None
+    if before == after:
+        return (local.replace(tzinfo=timezone(before)),)
+    return local.replace(tzinfo=timezone(before)), local.replace(tzinfo=timezone(after))
+
+
+def _offset(found: re.Match[str]) -> timezone:
+    offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
+    if offset > _FARTHEST_OFFSET or int(found["minutes"] or 0) > 59:
+        raise ValueError(f"no place is {found['sign']}{found['hours']}:{found['minutes'] or '00'} from UTC")
+    return timezone(-offset if found["sign"] == "-" else offset)
+
+
+def _known_zone(name: str) -> ZoneInfo:
+    if zone := _zone(name):
+        return zone
+    raise UsageError(f"{name} is no known time zone", "", "name one as Europe/Berlin is, or write an offset, e.g. +01:00")
+
+
+def _zone(name: str) -> ZoneInfo | None:
     try:
-        local = at.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return utc
-    if not local.utcoffset():
-        return utc
-    return f"{utc} ({_digits(local)}{_offset(local)} {zone})"
+        return None if _NO_ZONES.fullmatch(name) else ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
 
 
-def _digits(at: datetime) -> str:
-    """Return date and time without zeros that say nothing."""
-    text = f"{at:%Y-%m-%d %H:%M:%S}"
-    return f"{text}.{at.microsecond:06d}".rstrip("0") if at.microsecond else text
+def _clock(at: datetime) -> str:
+    fraction = f".{at.microsecond:06}".rstrip("0") if at.microsecond else ""
+    return f"{at:%Y-%m-%d %H:%M:%S}{fraction}"
 
 
-def _offset(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")[19:]
+def _with_offset(at: datetime) -> str:
+    return f"{_clock(at)}{at.isoformat()[-6:]}"
 
 
-def _in_zone(local: datetime, zone: str, text: str) -> datetime:
-    if zone in ("Z", "UTC"):
-        return local.replace(tzinfo=UTC)
-    if offset := _OFFSET.fullmatch(zone):
-        sign, hours, minutes = offset.groups()
-        try:
-            return datetime.fromisoformat(f"{local.isoformat()}{sign}{hours}:{minutes or '00'}").astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise UsageError(f"{zone} is no offset", "", "write it as +01 or -03:30") from None
+def _name(name: str) -> str:
+    length = len(name.encode())
+    if not name or length > LONGEST_NAME:
+        raise UsageError(
+            "the name of the target is none", f"it has {length} bytes, PostgreSQL takes 1 to {LONGEST_NAME}", "write it as it was marked"
+        )
+    return name
+
+
+def _xid(xid: int | str) -> int:
+    """Return a transaction's number as the log has it: the lower half of what pg_current_xact_id tells."""
+    text = str(xid)
+    if not (text.isascii() and text.isdigit()) or int(text) >= 1 << 64 or int(text) % (1 << 32) < _FIRST_XID:
+        raise UsageError(f"{text} is no transaction", f"their numbers begin with {_FIRST_XID}", "name one as pg_current_xact_id() does")
+    return int(text) % (1 << 32)
+
+
+def _lsn(lsn: str) -> str:
     try:
-        known = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UsageError(f"{zone} is no time zone", "", "write an offset, as in +01, or a name such as Europe/Berlin") from None
-    first, second = (local.replace(tzinfo=known, fold=fold) for fold in (0, 1))
-    if first.utcoffset() != second.utcoffset():
-        # Clocks were set: forward, and the time was left out, or back, and it came twice.
-        if first.astimezone(UTC).astimezone(known).replace(tzinfo=None) != local:
-            raise UsageError(f"there was no {text!r}", f"clocks in {zone} were set forward over it", "choose another time")
-        both = " or ".join(f"{_digits(local)}{_offset(one)}" for one in (first, second))
-        raise UsageError(f"there were two {text!r}", f"clocks in {zone} were set back", f"write {both}")
-    return first.astimezone(UTC)
+        return format_lsn(parse_lsn(lsn))
+    except ValueError as error:
+        raise UsageError(str(error), "", "write it as pg_current_wal_lsn() does") from error

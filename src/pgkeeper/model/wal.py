@@ -90,6 +90,18 @@ def way_to(timeline: int, history: str) -> tuple[Leg, ...]:
     return (*legs, Leg(timeline, begin, None))
 
 
+def parting(one: Iterable[Leg], other: Iterable[Leg]) -> int:
+    """Return the position up to which two different ways are the same."""
+    shared = 0
+    for leg, beside in zip(one, other, strict=False):
+        if leg.timeline != beside.timeline:
+            break
+        shared = min(end for end in (leg.end, beside.end) if end is not None)
+        if leg.end != beside.end:
+            break
+    return shared
+
+
 def segment_on(way: Iterable[Leg], number: int, segment_bytes: int = DEFAULT_SEGMENT_BYTES) -> Segment:
     """Return which timeline's file holds segment `number` on a way: the last one that begins in it or before, as recovery reads it.
 

@@ -72,8 +72,8 @@ def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Pla
         contents = repository_contents(settings, wish.source) if quiet_until else contents
     position = _position(target, contents, settings)
     plan = plan_recovery(
-        target, contents.coverage, contents.info.backups,
-        timeline=wish.timeline, backup=wish.backup, quiet_until=quiet_until, position=position,
+        target, contents.coverage, contents.info.backups, contents.archive.histories,
+        timeline=wish.timeline, backup=wish.backup, quiet_until=quiet_until, position=position, segment_bytes=contents.segment_bytes,
     )  # fmt: skip
     return Planned(plan, contents, zone)
 

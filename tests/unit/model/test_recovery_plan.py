@@ -1,183 +1,439 @@
-"""What cannot be had is refused with what can, and never silently replaced by another moment."""
+"""Recovery plans, tried on a recovery that stops where PostgreSQL's does: at the target, or not begun at all."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pgkeeper.model.coverage import Coverage, Gap, Span
+from pgkeeper.model.coverage import Span
 from pgkeeper.model.errors import RefusedError, UsageError
-from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.recovery_plan import Plan, plan_recovery
-from pgkeeper.model.recovery_target import Target, parse_time
+from pgkeeper.model.recovery_target import Target, make_target, parse_time
 from pgkeeper.model.wal import Segment, format_lsn, parse_lsn
+from tests.unit.model.test_coverage import AT, BYTES, Repository, made, one_timeline, repositories, when
 
-DAY = datetime(2026, 11, 26, tzinfo=UTC)
-SEGMENT = 16 << 20
-
-
-def at(hours: float) -> datetime:
-    return DAY + timedelta(hours=hours)
+TICK = timedelta(microseconds=1)
+LATER = AT + timedelta(days=1)
 
 
-def lsn(hours: float) -> str:
-    """The position of the log at an hour: a segment each."""
-    return format_lsn(round((hours + 1) * SEGMENT))
+class RecoveryDiedError(Exception):
+    """What PostgreSQL calls FATAL."""
 
 
-def backup(hours: float, timeline: int = 1, *, whole: bool = True) -> PhysicalBackup:
-    name = Segment(timeline, int(hours) + 1).name()
-    return PhysicalBackup(
-        repository=1, label=f"b{hours:g}", kind="full", started_at=at(hours - 0.1), stopped_at=at(hours), begin_lsn=lsn(hours - 0.1),
-        end_lsn=lsn(hours), begin_segment=name, end_segment=name, size_bytes=1, repository_bytes=1, whole=whole,
-    )  # fmt: skip
+def plan(repository: Repository, target: Target, **how: object) -> Plan:
+    """Plan with all that the repository holds."""
+    return plan_recovery(target, repository.covered(), repository.backups, repository.histories or {}, **how)  # type: ignore[arg-type]
 
 
-def span(begins: float, ends: float, *labels: str, timeline: int = 1, is_open: bool = True) -> Span:
-    return Span(
-        timeline=timeline, backups=labels, begins_at=at(begins) + timedelta(seconds=1), ends_at=at(ends), begin_lsn=lsn(begins),
-        end_lsn=lsn(ends), log_end_lsn=lsn(int(ends) + 1), open=is_open,
-    )  # fmt: skip
+def time(at: datetime, *, exclusive: bool = False) -> Target:
+    return Target(kind="time", at=at, exclusive=exclusive)
 
 
-BACKUPS = (backup(1), backup(4), backup(11))
-GAP = Gap(timeline=1, first_segment=Segment(1, 8).name(), last_segment=Segment(1, 9).name(), segments=2, after=at(6), before=at(11))
-COVERED = Coverage(repository=1, spans=(span(1, 6, "b1", "b4", is_open=False), span(11, 15, "b11")), gaps=(GAP,))
+def commits_read(repository: Repository, label: str, timeline: int) -> list[tuple[int, datetime]]:
+    """Return position and time of what recovery replays until it finds no further segment."""
+    found = []
+    number = Segment.parse(next(one for one in repository.backups if one.label == label).begin_segment).number
+    while (file := repository.file(timeline, number)) in repository.segments:
+        if commit := repository.last_commit(file):
+            found.append((parse_lsn(commit.lsn), commit.at))
+        number += 1
+    return found
 
 
-def plan(target: Target, coverage: Coverage = COVERED, backups: tuple[PhysicalBackup, ...] = BACKUPS, **more: object) -> Plan:
-    return plan_recovery(target, coverage, backups, **more)  # type: ignore[arg-type]
+def recover(repository: Repository, planned: Plan) -> list[tuple[int, datetime]]:
+    """Return the commits that are there when recovery has ended, as PostgreSQL ends it (recoveryStopsBefore, recoveryStopsAfter)."""
+    (backup,) = (one for one in repository.backups if one.label == planned.backup)
+    read = commits_read(repository, planned.backup, planned.timeline)
+    inclusive = planned.settings.get("recovery_target_inclusive", "on") == "on"
+    if at := planned.settings.get("recovery_target_time"):
+        moment = datetime.fromisoformat(at)
+        stops = [position for position, time in read if (time > moment if inclusive else time >= moment)]
+        stop = stops[0] if stops else None
+    elif lsn := planned.settings.get("recovery_target_lsn"):
+        # Behind a backup's end its switch to the next segment is recorded.
+        ends = [parse_lsn(one.end_lsn) for one in repository.backups]
+        last = parse_lsn(backup.begin_lsn) // BYTES
+        while repository.file(planned.timeline, last + 1) in repository.segments:
+            last += 1
+        records = sorted(one for one in [*ends, *(position for position, _ in read)] if one // BYTES <= last)
+        stop = next((one + inclusive for one in records if one >= parse_lsn(lsn)), None)
+    else:
+        return read
+    if stop is None:
+        raise RecoveryDiedError("recovery ended before configured recovery target was reached")
+    if stop < parse_lsn(backup.end_lsn):
+        raise RecoveryDiedError("requested recovery stop point is before consistent recovery point")
+    return [(position, time) for position, time in read if position < stop]
 
 
-def time(hours: float, *, exclusive: bool = False) -> Target:
-    return Target(kind="time", at=at(hours), exclusive=exclusive)
+def moments(repository: Repository) -> st.SearchStrategy[datetime]:
+    """Draw moments, most of them close to something that matters."""
+    edges = [one.stopped_at for one in repository.backups] + [one.consistent_at for one in repository.backups]
+    edges += [commit.at for segment in repository.segments if (commit := repository.last_commit(segment))]
+    near = st.sampled_from(sorted(edges)) if edges else st.just(AT)
+    return st.one_of(
+        st.builds(lambda at, off: at + off, near, st.sampled_from((-TICK, timedelta(0), TICK))),
+        st.integers(0, 3000).map(lambda seconds: AT + timedelta(seconds=seconds)),
+    )
 
 
-@given(st.floats(0, 16))
-def test_a_time_is_reached_from_the_last_backup_before_it_or_refused(hours: float) -> None:
-    moment = at(hours)
-    inside = at(1) + timedelta(seconds=1) <= moment < at(6) or at(11) + timedelta(seconds=1) <= moment < at(15)
+@st.composite
+def asked_for_times(draw: st.DrawFn) -> tuple[Repository, Target, datetime | None]:
+    """Draw a repository, a time and until when nothing more was committed."""
+    repository = draw(repositories())
+    target = time(draw(moments(repository)), exclusive=draw(st.booleans()))
+    return repository, target, draw(st.sampled_from((None, LATER, target.at)))
+
+
+@given(asked_for_times())
+def test_recovery_to_a_time_ends_with_exactly_the_commits_up_to_it(asked: tuple[Repository, Target, datetime | None]) -> None:
+    repository, target, quiet_until = asked
     try:
-        found = plan(Target(kind="time", at=moment))
+        planned = plan(repository, target, quiet_until=quiet_until)
     except RefusedError:
-        assert not inside
         return
-    assert inside
-    begun = next(one for one in BACKUPS if one.label == found.backup)
-    assert begun.stopped_at < moment
-    assert not [one for one in BACKUPS if begun.stopped_at < one.stopped_at <= moment - timedelta(seconds=1)]
-    assert parse_time(found.settings["recovery_target_time"], "UTC") == moment
-    assert found.settings["recovery_target_timeline"] == "1"
-    assert found.settings["recovery_target_action"] == "promote"
+    assert target.at is not None
+    there = recover(repository, planned)
+    way = commits_read(repository, planned.backup, planned.timeline)
+    assert there == [(position, at) for position, at in way if at < target.at or (at == target.at and not target.exclusive)]
 
 
-@given(st.floats(0, 20))
-def test_the_neighbours_that_a_refusal_names_can_be_had(hours: float) -> None:
+@given(asked_for_times(), st.sampled_from((1, 2, 3)))
+def test_no_time_is_refused_that_recovery_would_reach(asked: tuple[Repository, Target, datetime | None], timeline: int) -> None:
+    repository, target, _ = asked
     try:
-        plan(time(hours))
+        plan(repository, target, timeline=timeline)
+    except RefusedError:
+        assert target.at is not None
+        for span in repository.covered().spans:
+            for one in repository.backups:
+                if span.timeline == timeline and one.label in span.backups and one.consistent_at <= target.at:
+                    settings = {
+                        "recovery_target_time": target.at.isoformat(),
+                        "recovery_target_inclusive": "off" if target.exclusive else "on",
+                    }
+                    wanted = Plan(repository=1, backup=one.label, timeline=timeline, settings=settings, ends_at_lsn="0/0", target=target)
+                    with pytest.raises(RecoveryDiedError):
+                        recover(repository, wanted)
+
+
+@given(asked_for_times())
+def test_the_backup_ends_before_the_target_and_the_log_from_it_on_is_there(asked: tuple[Repository, Target, datetime | None]) -> None:
+    repository, target, quiet_until = asked
+    try:
+        planned = plan(repository, target, quiet_until=quiet_until)
+    except RefusedError:
+        return
+    assert target.at is not None
+    (backup,) = (one for one in repository.backups if one.label == planned.backup)
+    assert backup.stopped_at < target.at
+    span = span_of(repository, planned)
+    assert not [
+        one
+        for one in repository.backups
+        if one.label in span.backups and one.consistent_at <= target.at and parse_lsn(one.end_lsn) > parse_lsn(backup.end_lsn)
+    ]
+    needed = range(Segment.parse(backup.begin_segment).number, parse_lsn(planned.ends_at_lsn) // BYTES + 1)
+    assert {repository.file(planned.timeline, number) for number in needed} <= repository.segments
+
+
+@given(asked_for_times())
+def test_a_refused_time_names_the_nearest_ones_and_they_are_accepted(asked: tuple[Repository, Target, datetime | None]) -> None:
+    repository, target, quiet_until = asked
+    with_how = {"quiet_until": quiet_until}
+    try:
+        plan(repository, target, **with_how)
     except RefusedError as error:
-        text = str(error)
-        if found := re.search(r"next moment that can be had is (\S+ \S+ UTC)", text):
-            plan(Target(kind="time", at=parse_time(found[1], "UTC")))
-        if found := re.search(r"--target-lsn (\S+) --timeline (\d+)", text):
-            assert plan(Target(kind="lsn", lsn=found[1]), timeline=int(found[2])).settings["recovery_target_lsn"] == found[1]
-        if "--latest" in text:
-            plan(Target(kind="latest"))
-        assert "can be had" in text or "--target-lsn" in text or "--latest" in text
+        before, after = (re.search(rf"the nearest moment {word} it is (.+? UTC)", error.hint) for word in ("before", "after"))
+        for found, step in ((before, TICK), (after, -TICK)):
+            if found:
+                moment = parse_time(found[1], "UTC")
+                assert target.at is not None
+                assert (moment < target.at) is (step == TICK)
+                plan(repository, time(moment, exclusive=target.exclusive), **with_how)
+                if moment + step != target.at:
+                    with pytest.raises(RefusedError):
+                        plan(repository, time(moment + step, exclusive=target.exclusive), **with_how)
+        if "--latest" in error.hint:
+            plan(repository, Target(kind="latest"))
 
 
-def test_in_a_gap_both_sides_are_named() -> None:
-    with pytest.raises(RefusedError) as caught:
-        plan(time(8))
-    assert "2026-11-26 06:00:00 UTC" in str(caught.value)
-    assert "2026-11-26 11:00:01 UTC" in str(caught.value)
+@given(asked_for_times(), st.sampled_from(("Europe/Berlin", "America/New_York", "Asia/Kolkata")))
+def test_the_same_moment_in_any_zone_gives_the_same_plan(asked: tuple[Repository, Target, datetime | None], zone: str) -> None:
+    repository, target, _ = asked
+    assert target.at is not None
+
+    def answer(text: str) -> Plan | str:
+        asked_for = make_target(
+            time=text, name=None, xid=None, lsn=None, immediate=False, latest=False, exclusive=target.exclusive, server_zone=zone
+        )
+        try:
+            return plan(repository, asked_for)
+        except RefusedError as error:
+            return str(error)
+
+    there = target.at.astimezone(ZoneInfo(zone))
+    assert answer(target.at.isoformat()) == answer(there.isoformat())
+    assert answer(f"{target.at:%Y-%m-%d %H:%M:%S.%f} UTC") == answer(there.isoformat())
 
 
-def test_a_time_behind_the_last_commit_is_the_end_of_the_log_only_where_it_is_known_to_be_quiet() -> None:
-    for target in (time(15), time(15.5), time(15.5, exclusive=True)):
-        with pytest.raises(RefusedError, match="--latest"):
-            plan(target)
-        found = plan(target, quiet_until=at(16))
-        assert not [name for name in found.settings if name.startswith("recovery_target_time") and name != "recovery_target_timeline"]
-        assert found.backup == "b11"
+@given(repositories(), st.integers(0, 40 * 8), st.booleans())
+def test_recovery_to_a_position_ends_there_or_is_refused_with_the_nearest(repository: Repository, eighth: int, exclusive: bool) -> None:
+    target = Target(kind="lsn", lsn=format_lsn(BYTES + eighth * BYTES // 8), exclusive=exclusive)
+    try:
+        planned = plan(repository, target)
+    except RefusedError as error:
+        for found in re.findall(r"the nearest --target-lsn \w+ it is (\w+/\w+)", error.hint):
+            nearest = Target(kind="lsn", lsn=found, exclusive=exclusive)
+            recover(repository, plan(repository, nearest))
+        return
+    position = parse_lsn(target.lsn)
+    there = recover(repository, planned)
+    way = commits_read(repository, planned.backup, planned.timeline)
+    assert [one for one, _ in there if one < position] == [one for one, _ in way if one < position]
+    assert planned.ends_at_lsn == target.lsn
+
+
+@given(repositories(), st.data())
+def test_a_found_record_is_reached_from_a_backup_before_it_through_log_that_is_there(repository: Repository, data: st.DataObject) -> None:
+    assume(repository.segments)
+    segment = data.draw(st.sampled_from(sorted(repository.segments)))
+    position = segment.begin() + data.draw(st.integers(5000, BYTES - 1))
+    target = data.draw(st.sampled_from((Target(kind="name", name="here"), Target(kind="xid", xid=1234, exclusive=True))))
+    begun = [
+        one
+        for span in repository.covered().spans
+        for one in repository.backups
+        if span.timeline == segment.timeline and one.label in span.backups and parse_lsn(one.end_lsn) <= position
+        if all(repository.file(segment.timeline, n) in repository.segments for n in segments_between(one.begin_segment, position))
+    ]
+    try:
+        planned = plan(repository, target, timeline=segment.timeline, position=format_lsn(position))
+    except RefusedError:
+        assert not begun
+        return
+    assert planned.backup == max(begun, key=lambda one: (parse_lsn(one.end_lsn), parse_lsn(one.begin_lsn))).label
+    assert planned.ends_at_lsn == format_lsn(position)
+
+
+def segments_between(name: str, position: int) -> range:
+    return range(Segment.parse(name).number, position // BYTES + 1)
+
+
+def span_of(repository: Repository, planned: Plan) -> Span:
+    (span,) = (one for one in repository.covered().spans if one.timeline == planned.timeline and planned.backup in one.backups)
+    return span
+
+
+@given(repositories())
+def test_latest_is_the_end_of_the_newest_timeline_or_refused_with_the_position_before_its_gap(repository: Repository) -> None:
+    try:
+        planned = plan(repository, Target(kind="latest"))
+    except RefusedError as error:
+        if found := re.search(r"--target-lsn (\S+) --timeline (\d+)", error.hint):
+            recover(repository, plan(repository, Target(kind="lsn", lsn=found[1]), timeline=int(found[2])))
+        return
+    assert planned.timeline == max(
+        segment.timeline for segment in repository.segments | {Segment(t, 0) for t in repository.histories or {}}
+    )
+    assert not [
+        segment
+        for segment in repository.segments
+        if segment.timeline == planned.timeline and segment.number > last_read(repository, planned)
+    ]
+
+
+def last_read(repository: Repository, planned: Plan) -> int:
+    number = parse_lsn(planned.ends_at_lsn) // BYTES
+    while repository.file(planned.timeline, number + 1) in repository.segments:
+        number += 1
+    return number
+
+
+def pair() -> Iterator[Repository]:
+    """Yield a log with two backups, and the same with a hole between them."""
+    backups = (made(1, 2, 2), made(1, 6, 6))
+    yield Repository(backups, one_timeline(2, 3, 4, 5, 6, 7, 8))
+    yield Repository(backups, one_timeline(2, 3, 4, 6, 7, 8))
+
+
+WHOLE, HOLED = pair()
+LAST = when(8 * BYTES + BYTES // 2)
+
+
+def test_a_time_is_told_to_postgresql_in_utc_with_the_timeline_by_number() -> None:
+    at = datetime(2026, 3, 29, 0, 34, 0, 250_000, tzinfo=UTC)
+    planned = plan(WHOLE, time(at.astimezone(ZoneInfo("Europe/Berlin"))))
+    assert planned.settings == {
+        "recovery_target_time": "2026-03-29 00:34:00.250000+00",
+        "recovery_target_inclusive": "on",
+        "recovery_target_timeline": "1",
+        "recovery_target_action": "promote",
+    }
+    assert (planned.repository, planned.backup, planned.timeline) == (1, "1-2", 1)
+
+
+def test_a_name_a_transaction_and_the_backups_end_are_told_to_postgresql() -> None:
+    here = format_lsn(7 * BYTES)
+    common = {"recovery_target_timeline": "1", "recovery_target_action": "promote"}
+    assert plan(WHOLE, Target(kind="name", name="x"), position=here).settings == {"recovery_target_name": "x", **common}
+    assert plan(WHOLE, Target(kind="xid", xid=9, exclusive=True), position=here).settings == {
+        "recovery_target_xid": "9",
+        "recovery_target_inclusive": "off",
+        **common,
+    }
+    assert plan(WHOLE, Target(kind="immediate")).settings == {"recovery_target": "immediate", **common}
+    assert plan(WHOLE, Target(kind="latest")).settings == common
+
+
+def test_a_time_behind_the_last_commit_is_refused_and_latest_is_named() -> None:
+    with pytest.raises(RefusedError, match="--latest") as raised:
+        plan(WHOLE, time(LAST + timedelta(minutes=1)))
+    assert raised.value.exit_status == 6
+
+
+def test_a_time_in_a_quiet_stretch_is_the_end_of_the_log_and_not_a_moment_further() -> None:
+    quiet = LAST + timedelta(minutes=5)
+    for at in (LAST, LAST + timedelta(minutes=1), quiet):
+        assert "recovery_target_time" not in plan(WHOLE, time(at), quiet_until=quiet).settings
+    assert "recovery_target_time" in plan(WHOLE, time(LAST - TICK), quiet_until=quiet).settings
+    assert "recovery_target_time" in plan(WHOLE, time(LAST, exclusive=True), quiet_until=quiet).settings
+    with pytest.raises(RefusedError, match="2026-03-29 00:43:30 UTC"):
+        plan(WHOLE, time(quiet + TICK), quiet_until=quiet)
+
+
+def test_an_exclusive_time_needs_a_commit_at_it_or_later() -> None:
+    plan(WHOLE, time(LAST, exclusive=True))
+    with pytest.raises(RefusedError, match="2026-03-29 00:38:30 UTC"):
+        plan(WHOLE, time(LAST + TICK, exclusive=True))
+    alone = Repository((made(1, 2, 2),), one_timeline(2, 3), quiet=one_timeline(2, 3))
     with pytest.raises(RefusedError):
-        plan(time(16.5), quiet_until=at(16))
+        plan(alone, time(made(1, 2, 2).consistent_at, exclusive=True))
+    plan(alone, time(made(1, 2, 2).consistent_at), quiet_until=LATER)
+
+
+def test_a_quiet_stretch_counts_for_no_timeline_that_was_left() -> None:
+    histories = {2: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"}
+    left = Repository(WHOLE.backups, WHOLE.segments | {Segment(2, 4), Segment(2, 5)}, histories=histories)
     with pytest.raises(RefusedError):
-        plan(time(8), quiet_until=at(16))
+        plan(left, time(LAST + timedelta(minutes=1)), timeline=1, quiet_until=LATER)
+    assert plan(left, time(LAST + timedelta(minutes=1)), quiet_until=LATER).timeline == 2
 
 
-def test_just_before_the_last_commit_is_a_time_that_postgresql_can_stop_at() -> None:
-    found = plan(time(15, exclusive=True))
-    assert found.settings["recovery_target_inclusive"] == "off"
-    assert found.settings["recovery_target_time"] == "2026-11-26 15:00:00.000000+00"
+def test_a_time_in_a_gap_is_refused_with_the_segments_that_are_missing() -> None:
+    with pytest.raises(RefusedError) as raised:
+        plan(HOLED, time(when(5 * BYTES)), quiet_until=LATER)
+    assert Segment(1, 5).name() in raised.value.why
+    assert "before it is 2026-03-29 00:34:29.999999 UTC; the nearest moment after it is 2026-03-29 00:36:01" in raised.value.hint
 
 
-def test_a_position_needs_a_backup_that_was_consistent_by_then() -> None:
-    assert plan(Target(kind="lsn", lsn=lsn(5))).backup == "b4"
-    assert plan(Target(kind="lsn", lsn=lsn(4))).backup == "b4"
-    assert plan(Target(kind="lsn", lsn=lsn(3.9))).backup == "b1"
-    for hours in (0.5, 8, 18):
+def test_a_time_before_the_backup_is_surely_consistent_is_refused() -> None:
+    first = made(1, 2, 2)
+    with pytest.raises(RefusedError, match="no backup is consistent before it"):
+        plan(WHOLE, time(first.stopped_at + timedelta(milliseconds=900)))
+    assert plan(WHOLE, time(first.consistent_at)).backup == "1-2"
+
+
+def test_a_position_up_to_which_a_gap_lies_is_refused() -> None:
+    for target, position in ((Target(kind="lsn", lsn=format_lsn(5 * BYTES)), None), (Target(kind="name", name="x"), format_lsn(5 * BYTES))):
+        with pytest.raises(RefusedError, match=r"the nearest --target-lsn before it is 0/4800000; .* after it is 0/6000320"):
+            plan(HOLED, target, position=position)
+
+
+def test_a_mark_behind_the_last_commit_is_reached() -> None:
+    assert plan(WHOLE, Target(kind="name", name="x"), position=format_lsn(8 * BYTES + BYTES // 2 + 100)).backup == "1-6"
+
+
+def test_a_record_that_was_not_found_is_refused() -> None:
+    with pytest.raises(RefusedError, match="not in the archived log"):
+        plan(WHOLE, Target(kind="name", name="x"))
+
+
+def test_the_newest_timeline_is_followed_unless_another_one_is_asked_for() -> None:
+    histories = {2: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"}
+    parted = Repository((made(1, 2, 2),), WHOLE.segments | {Segment(2, 4), Segment(2, 5)}, histories=histories)
+    at = when(3 * BYTES)
+    assert plan(parted, time(at)).settings["recovery_target_timeline"] == "2"
+    assert plan(parted, time(at), timeline=1).settings["recovery_target_timeline"] == "1"
+    assert plan(parted, time(when(7 * BYTES))).timeline == 1
+    with pytest.raises(RefusedError, match="1, 2"):
+        plan(parted, time(at), timeline=3)
+
+
+def test_a_timeline_that_may_hold_other_contents_at_the_target_is_told() -> None:
+    histories = {2: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"}
+    segments = WHOLE.segments | {Segment(2, number) for number in (4, 5, 6)}
+    parted = Repository((made(1, 2, 2), made(1, 4, 4)), segments, histories=histories)
+    between, shared = when(5 * BYTES), when(3 * BYTES)
+    assert (plan(parted, time(between)).timeline, plan(parted, time(between)).also_on) == (2, (1,))
+    assert plan(parted, time(between), timeline=2).also_on == ()
+    assert plan(parted, time(shared)).also_on == ()
+    assert plan(parted, Target(kind="lsn", lsn=format_lsn(5 * BYTES))).also_on == (1,)
+    assert plan(parted, Target(kind="lsn", lsn=format_lsn(4 * BYTES + 4000))).also_on == ()
+
+
+@given(asked_for_times())
+def test_timelines_that_are_not_told_of_hold_the_same_at_the_target(asked: tuple[Repository, Target, datetime | None]) -> None:
+    repository, target, _ = asked
+    try:
+        planned = plan(repository, target)
+    except RefusedError:
+        return
+    way = files_up_to(repository, planned.timeline, planned)
+    for other in {span.timeline for span in repository.covered().spans} - {planned.timeline, *planned.also_on}:
+        try:
+            plan(repository, target, timeline=other)
+        except RefusedError:
+            continue
+        assert files_up_to(repository, other, planned) == way
+
+
+def files_up_to(repository: Repository, timeline: int, planned: Plan) -> list[Segment]:
+    """Return the files whose commits are there when recovery has ended."""
+    there = recover(repository, planned.model_copy(update={"timeline": timeline}))
+    return [repository.file(timeline, position // BYTES) for position, _ in there]
+
+
+def test_latest_is_never_the_end_of_a_timeline_that_was_left() -> None:
+    undone = Repository(WHOLE.backups, WHOLE.segments, histories={2: f"1\t{format_lsn(4 * BYTES)}\twhy\n"})
+    with pytest.raises(RefusedError, match="--timeline 1"):
+        plan(undone, Target(kind="latest"))
+    assert plan(undone, Target(kind="latest"), timeline=1).timeline == 1
+
+
+def test_latest_behind_a_gap_is_refused_with_how_far_the_log_goes() -> None:
+    ended = Repository((made(1, 2, 2),), one_timeline(2, 3, 5))
+    with pytest.raises(RefusedError, match=r"--target-lsn 0/3800000 --timeline 1 .*2026-03-29 00:33:30 UTC"):
+        plan(ended, Target(kind="latest"))
+
+
+def test_a_damaged_backup_is_taken_only_by_its_label() -> None:
+    damaged = made(1, 6, 6).model_copy(update={"whole": False})
+    repository = Repository((made(1, 2, 2), damaged), WHOLE.segments)
+    at = when(7 * BYTES)
+    assert plan(repository, time(at)).backup == "1-2"
+    assert plan(repository, time(at), backup="1-6").backup == "1-6"
+    with pytest.raises(RefusedError, match="--backup takes one with damaged pages: 1-6"):
+        plan(Repository((damaged,), WHOLE.segments), time(at))
+
+
+def test_a_backup_that_ends_behind_the_target_is_refused_with_the_moment_it_begins_to_serve() -> None:
+    with pytest.raises(RefusedError, match="the nearest moment after it is 2026-03-29 00:36:01"):
+        plan(WHOLE, time(when(4 * BYTES)), backup="1-6")
+    assert plan(WHOLE, time(when(7 * BYTES)), backup="1-2").backup == "1-2"
+    assert plan(WHOLE, Target(kind="immediate"), backup="1-2").ends_at_lsn == made(1, 2, 2).end_lsn
+
+
+def test_an_unknown_backup_is_a_wrong_call() -> None:
+    with pytest.raises(UsageError, match="1-2, 1-6"):
+        plan(WHOLE, Target(kind="latest"), backup="gone")
+
+
+def test_nothing_comes_back_from_an_empty_repository() -> None:
+    for target in (time(AT), Target(kind="latest"), Target(kind="immediate"), Target(kind="lsn", lsn="0/1")):
         with pytest.raises(RefusedError):
-            plan(Target(kind="lsn", lsn=lsn(hours)))
-    behind = plan(Target(kind="lsn", lsn=lsn(15.5)))
-    assert "recovery_target_lsn" not in behind.settings
-
-
-def test_names_and_transactions_are_reached_from_a_backup_before_their_place() -> None:
-    named = plan(Target(kind="name", name="deploy"), position=lsn(5))
-    assert (named.backup, named.settings["recovery_target_name"]) == ("b4", "deploy")
-    transaction = plan(Target(kind="xid", xid=731, exclusive=True), position=lsn(2))
-    assert (transaction.backup, transaction.settings["recovery_target_xid"]) == ("b1", "731")
-    assert transaction.settings["recovery_target_inclusive"] == "off"
-    with pytest.raises(RefusedError):
-        plan(Target(kind="name", name="deploy"), position=lsn(8))
-
-
-def test_the_end_of_the_log_is_that_of_the_newest_timeline_and_not_before_a_gap() -> None:
-    assert plan(Target(kind="latest")).backup == "b11"
-    ended = Coverage(repository=1, spans=(span(1, 6, "b1", "b4", is_open=False),), gaps=(GAP,))
-    with pytest.raises(RefusedError, match="--target-lsn") as caught:
-        plan(Target(kind="latest"), ended)
-    position = re.search(r"--target-lsn (\S+)", str(caught.value))
-    assert position is not None
-    assert plan(Target(kind="lsn", lsn=position[1]), ended).backup == "b4"
-
-
-def test_the_end_of_a_backup_is_on_its_own_timeline() -> None:
-    found = plan(Target(kind="immediate"), backup="b4")
-    assert (found.backup, found.timeline, found.settings["recovery_target"], found.ends_at_lsn) == ("b4", 1, "immediate", lsn(4))
-    assert plan(Target(kind="immediate")).backup == "b11"
-
-
-def test_of_two_timelines_that_have_the_moment_the_newer_one_is_followed_unless_the_other_is_named() -> None:
-    later = backup(13, 2)
-    both = Coverage(repository=1, spans=(span(1, 15, "b1", "b4"), span(1, 14, "b1", "b4", "b13", timeline=2)), gaps=())
-    backups = (*BACKUPS[:2], later)
-    assert plan(time(12), both, backups).timeline == 2
-    assert plan(time(12), both, backups, timeline=1).timeline == 1
-    assert plan(time(14.5), both, backups).timeline == 1
-    assert plan(Target(kind="latest"), both, backups).timeline == 2
-    with pytest.raises(UsageError, match="timeline 1, 2"):
-        plan(time(12), both, backups, timeline=3)
-
-
-def test_a_backup_with_damaged_pages_is_taken_only_by_its_name() -> None:
-    backups = (backup(1), backup(4, whole=False), backup(11))
-    assert plan(time(5), backups=backups).backup == "b1"
-    assert plan(time(5), backups=backups, backup="b4").backup == "b4"
-    with pytest.raises(UsageError, match="b5"):
-        plan(time(5), backup="b5")
-    with pytest.raises(RefusedError):
-        plan(time(3), backup="b4")
-
-
-def test_without_any_backup_the_next_step_is_named() -> None:
-    with pytest.raises(RefusedError, match="pitr backup"):
-        plan(time(5), Coverage(repository=1, spans=(), gaps=()), ())
-
-
-@given(st.floats(1.1, 5.9))
-def test_replaying_ends_where_the_log_of_the_span_ends(hours: float) -> None:
-    assert parse_lsn(plan(time(hours)).ends_at_lsn) >= parse_lsn(lsn(hours))
+            plan(Repository((), frozenset()), target)

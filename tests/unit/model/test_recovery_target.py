@@ -1,6 +1,9 @@
-"""A moment is read as its writer meant it, or not at all."""
+"""Recovery targets: one moment and no other, whoever writes it wherever."""
 
-from datetime import UTC, datetime, timedelta, timezone
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -9,102 +12,222 @@ from hypothesis import strategies as st
 from pgkeeper.model.errors import UsageError
 from pgkeeper.model.recovery_target import Target, make_target, parse_time, show_time
 
-NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
-MOMENTS = st.datetimes(datetime(2001, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the zone is given
+BERLIN = "Europe/Berlin"
+ZONES = (BERLIN, "UTC", "America/New_York", "Asia/Kolkata", "Pacific/Chatham", "Etc/GMT+5", "Pacific/Kiritimati")
+NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+moments = st.datetimes(datetime(2001, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 
 
-def target(**asked: object) -> Target:
-    nothing: dict[str, object] = {"time": None, "name": None, "xid": None, "lsn": None, "immediate": False, "latest": False}
-    return make_target(**{**nothing, "exclusive": False, "server_zone": "Europe/Berlin", **asked})  # type: ignore[arg-type]
+def target(**asked: Any) -> Target:  # noqa: ANN401 - as many types as options
+    """Return a target as the command line asks for it."""
+    nothing: dict[str, Any] = {
+        "time": None,
+        "name": None,
+        "xid": None,
+        "lsn": None,
+        "immediate": False,
+        "latest": False,
+        "exclusive": False,
+        "server_zone": BERLIN,
+    }
+    return make_target(**(nothing | asked))
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "2026-11-26 12:00:00+00",
         "2026-11-26T12:00:00Z",
         "2026-11-26 12:00 UTC",
-        "2026-11-26 13:00:00.000000+01:00",
-        "2026-11-26 13:00:00+0100",
-        "2026-11-26 08:30:00-0330",
-        "2026-11-26 13:00:00 Europe/Berlin",
-        " 2026-11-26 07:00:00 America/New_York ",
+        "2026-11-26 12:00Z",
+        "2026-11-26 13:00+01",
+        "2026-11-26 13:00 +01:00",
+        "2026-11-26T13:00:00.000000+0100",
+        "2026-11-26 13:00 Europe/Berlin",
+        "2026-11-26 07:00:00 America/New_York",
+        "2026-11-26 17:30 Asia/Kolkata",
+        "2026-11-26 06:30:00-0530",
+        " 2026-11-26 07:00 Etc/GMT+5 ",
     ],
 )
-def test_the_same_moment_is_the_same_in_every_zone(text: str) -> None:
-    assert parse_time(text, "Europe/Berlin") == NOON
+def test_the_same_moment_is_read_from_every_way_to_write_it(text: str) -> None:
+    assert parse_time(text, BERLIN) == NOON
 
 
-@given(MOMENTS, st.integers(-14 * 60, 14 * 60))
-def test_what_was_written_with_an_offset_is_read_as_it_was_meant(at: datetime, minutes: int) -> None:
-    written = at.astimezone(timezone(timedelta(minutes=minutes)))
-    assert parse_time(written.isoformat(), "UTC") == at
+def test_microseconds_are_kept() -> None:
+    assert parse_time("2026-11-26 12:00:00.250001Z", "UTC") == NOON + timedelta(microseconds=250_001)
+    assert parse_time("2026-11-26 12:00:00.25Z", "UTC") == NOON + timedelta(milliseconds=250)
 
 
-@given(MOMENTS)
-def test_what_is_shown_in_utc_can_be_read_again(at: datetime) -> None:
-    assert parse_time(show_time(at, "UTC"), "Europe/Berlin") == at
+@given(moments, st.sampled_from(ZONES))
+def test_what_is_shown_is_read_back_as_the_same_moment_in_utc_and_in_any_zone(at: datetime, zone: str) -> None:
+    shown = show_time(at, zone)
+    assert parse_time(shown.split(" (")[0], zone) == at
+    if " (" in shown:
+        there = shown.split(" (")[1].removesuffix(f" {zone})")
+        assert parse_time(there, "UTC") == at
 
 
-def test_without_a_zone_both_meanings_are_told() -> None:
-    with pytest.raises(UsageError, match="time zone") as caught:
-        parse_time("2026-11-26 12:00:00", "Europe/Berlin")
-    assert "in UTC it would be 2026-11-26 12:00:00 UTC" in str(caught.value)
-    assert "in Europe/Berlin it would be 2026-11-26 11:00:00 UTC" in str(caught.value)
+@given(moments, st.sampled_from(ZONES))
+def test_a_clock_in_a_zone_is_its_one_moment_or_refused_with_both(at: datetime, zone: str) -> None:
+    local = at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    if local.replace(tzinfo=ZoneInfo(zone), fold=0).utcoffset() == local.replace(tzinfo=ZoneInfo(zone), fold=1).utcoffset():
+        assert parse_time(f"{local} {zone}", "UTC") == at
+    else:
+        with pytest.raises(UsageError, match=re.escape(show_time(at, "UTC"))):
+            parse_time(f"{local} {zone}", "UTC")
 
 
-def test_a_time_that_came_twice_is_refused_with_both_meanings() -> None:
-    with pytest.raises(UsageError, match="two") as caught:
-        parse_time("2026-10-25 02:30:00 Europe/Berlin", "UTC")
-    assert "2026-10-25 02:30:00+02:00 or 2026-10-25 02:30:00+01:00" in str(caught.value)
-    assert parse_time("2026-10-25 02:30:00+02:00", "UTC") + timedelta(hours=1) == parse_time("2026-10-25 02:30:00+01:00", "UTC")
+def test_a_time_without_a_zone_is_refused_with_what_it_would_be_here_and_there() -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_time("2026-11-26 12:00", BERLIN)
+    assert raised.value.exit_status == 2
+    assert "in UTC it would be 2026-11-26 12:00:00 UTC (2026-11-26 13:00:00+01:00 Europe/Berlin)" in raised.value.why
+    assert "in the server's zone 2026-11-26 11:00:00 UTC (2026-11-26 12:00:00+01:00 Europe/Berlin)" in raised.value.why
+    assert raised.value.hint == "write 2026-11-26 12:00 UTC or 2026-11-26 12:00 Europe/Berlin"
 
 
-def test_a_time_that_was_left_out_is_refused() -> None:
-    with pytest.raises(UsageError, match="there was no"):
-        parse_time("2026-03-29 02:30:00 Europe/Berlin", "UTC")
-    assert parse_time("2026-03-29 03:30:00 Europe/Berlin", "UTC") == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+@given(moments, st.sampled_from(ZONES))
+def test_every_way_to_write_it_that_a_refusal_offers_is_taken(at: datetime, zone: str) -> None:
+    local = at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    with pytest.raises(UsageError) as raised:
+        parse_time(str(local), zone)
+    read = {parse_time(way, zone) for way in raised.value.hint.removeprefix("write ").split(" or ")}
+    assert {at, local.replace(tzinfo=UTC)} <= read
+    assert all(show_time(one, "UTC") in raised.value.why for one in read)
+
+
+def test_a_time_without_a_zone_in_a_server_zone_that_is_utc_or_unknown_is_offered_in_utc_only() -> None:
+    for zone in ("UTC", "Etc/UTC", "GMT", "<+01>-01", "localtime", "../UTC"):
+        with pytest.raises(UsageError) as raised:
+            parse_time("2026-11-26 12:00", zone)
+        assert raised.value.hint == "write 2026-11-26 12:00 UTC"
+
+
+def test_the_hour_that_summer_time_repeats_is_refused_with_both_meanings() -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_time("2026-10-25 02:30 Europe/Berlin", "UTC")
+    assert "is there twice" in raised.value.what
+    assert "2026-10-25 02:30:00+02:00, which is 2026-10-25 00:30:00 UTC" in raised.value.hint
+    assert "2026-10-25 02:30:00+01:00, which is 2026-10-25 01:30:00 UTC" in raised.value.hint
+    assert parse_time("2026-10-25 02:30+02:00", "UTC") < parse_time("2026-10-25 02:30+01:00", "UTC")
+
+
+def test_without_a_zone_in_the_repeated_hour_both_meanings_are_offered() -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_time("2026-10-25 02:30", BERLIN)
+    assert raised.value.hint == "write 2026-10-25 02:30 UTC or 2026-10-25 02:30+02:00 or 2026-10-25 02:30+01:00"
+
+
+def test_the_hour_that_summer_time_leaves_out_is_refused() -> None:
+    with pytest.raises(UsageError, match="does not exist in Europe/Berlin"):
+        parse_time("2026-03-29 02:30 Europe/Berlin", "UTC")
+    assert parse_time("2026-03-29 03:00 Europe/Berlin", "UTC") == datetime(2026, 3, 29, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "12:00:00+01", "2026-02-30 12:00+01", "2026-11-26 25:00+01", "2026-11-26 12:00+25", "2026-11-26 12:00 Mars/Olympus",
-     "2026-11-26 12:00:00.1234567+01", "1999-12-31 12:00+00", "2026-11-26 12:00 ../../etc/passwd", "2026-11-26 12:00+01 extra"],
-)  # fmt: skip
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_time(text, "UTC")
+    [
+        "",
+        "yesterday",
+        "now",
+        "2026-11-26",
+        "2026-11-26Z",
+        "2026-02-29 12:00Z",
+        "2026-13-01 12:00Z",
+        "2026-11-26 24:00Z",
+        "2026-11-26 23:59:60Z",
+        "2026-11-26 12:00.5Z",
+        "2026-11-26 12:00:00.1234567Z",
+        "26.11.2026 12:00Z",
+        "2026-11-26 12:00+16:00",
+        "2026-11-26 12:00+01:60",
+        "9999-12-31 23:59-12:00",
+        "0001-01-01 00:00+12:00",
+        "0001-01-01 00:00",
+        "٢٠٢٦-11-26 12:00Z",
+        "2026-11-26 12:00 UTC Europe/Berlin",
+    ],
+)
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time"):
+        parse_time(text, BERLIN)
 
 
-def test_a_moment_is_shown_in_utc_and_as_the_servers_clock_had_it() -> None:
-    assert show_time(NOON, "Europe/Berlin") == "2026-11-26 12:00:00 UTC (2026-11-26 13:00:00+01:00 Europe/Berlin)"
-    assert show_time(NOON.replace(microsecond=250000), "Etc/UTC") == "2026-11-26 12:00:00.25 UTC"
-    assert show_time(NOON, "No/Zone") == "2026-11-26 12:00:00 UTC"
+@pytest.mark.parametrize(
+    "zone", ["Europe/Atlantis", "CST8", "Europe", "../../etc/passwd", "localtime", "posixrules", "right/UTC", "Factory", "europe/atlantis"]
+)
+def test_an_unknown_zone_is_refused(zone: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_time(f"2026-11-26 12:00 {zone}", BERLIN)
+    assert raised.value.exit_status == 2
 
 
-def test_exactly_one_target_must_be_said() -> None:
-    for asked in ({}, {"time": "2026-11-26 12:00Z", "latest": True}, {"name": "x", "xid": 5}):
-        with pytest.raises(UsageError, match="--target-time"):
-            target(**asked)
-    assert target(latest=True) == Target(kind="latest")
+def test_a_time_before_2000_is_refused() -> None:
+    with pytest.raises(UsageError, match="before 2000"):
+        parse_time("1999-12-31 23:59:59.999999Z", BERLIN)
+    assert parse_time("2000-01-01 00:00Z", BERLIN).year == 2000
+
+
+def test_a_moment_is_shown_in_utc_and_in_the_zone_but_only_once_where_that_is_utc() -> None:
+    at = datetime(2026, 11, 26, 11, tzinfo=UTC)
+    assert show_time(at, BERLIN) == "2026-11-26 11:00:00 UTC (2026-11-26 12:00:00+01:00 Europe/Berlin)"
+    assert show_time(at + timedelta(milliseconds=250), "Etc/UTC") == "2026-11-26 11:00:00.25 UTC"
+    assert show_time(at.astimezone(ZoneInfo(BERLIN)), "no/zone") == "2026-11-26 11:00:00 UTC"
+
+
+def test_every_option_makes_its_target() -> None:
+    assert target(time="2026-11-26 12:00Z") == Target(kind="time", at=NOON)
+    assert target(name="before-migration") == Target(kind="name", name="before-migration")
+    assert target(xid=1234) == target(xid="1234") == Target(kind="xid", xid=1234)
+    assert target(lsn="0/3a000028") == Target(kind="lsn", lsn="0/3A000028")
     assert target(immediate=True) == Target(kind="immediate")
-    assert target(time="2026-11-26 12:00Z", exclusive=True) == Target(kind="time", at=NOON, exclusive=True)
-    assert target(lsn="0/16b3748") == Target(kind="lsn", lsn="0/16B3748")
-    assert target(xid=731) == Target(kind="xid", xid=731)
-    assert target(name="before") == Target(kind="name", name="before")
+    assert target(latest=True) == Target(kind="latest")
+
+
+def test_none_or_several_targets_are_refused_with_all_options() -> None:
+    several: tuple[dict[str, Any], ...] = ({}, {"time": "2026-11-26 12:00Z", "latest": True}, {"name": "", "xid": 0})
+    for asked in several:
+        with pytest.raises(UsageError) as raised:
+            target(**asked)
+        for option in ("--target-time", "--target-name", "--target-xid", "--target-lsn", "--immediate", "--latest"):
+            assert option in raised.value.hint
+        assert raised.value.exit_status == 2
+
+
+def test_exclusive_goes_with_what_postgresql_can_stop_before() -> None:
+    for asked in ({"time": "2026-11-26 12:00Z"}, {"xid": "1234"}, {"lsn": "0/3A000028"}):
+        assert target(exclusive=True, **asked).exclusive
+    others: tuple[dict[str, Any], ...] = ({"name": "here"}, {"immediate": True}, {"latest": True})
+    for other in others:
+        with pytest.raises(UsageError, match=r"--exclusive does not go with --"):
+            target(exclusive=True, **other)
 
 
 @pytest.mark.parametrize(
     "asked",
-    [{"latest": True, "exclusive": True}, {"immediate": True, "exclusive": True}, {"name": "x", "exclusive": True}, {"name": ""},
-     {"xid": 2}, {"lsn": "16B3748"}],
-)  # fmt: skip
-def test_what_cannot_be_meant_is_refused(asked: dict[str, object]) -> None:
+    [{"xid": 0}, {"xid": 2}, {"xid": "-5"}, {"xid": "²"}, {"xid": (1 << 64) + 5}, {"lsn": "3A000028"}, {"name": ""}, {"name": "ä" * 32}],
+)
+def test_what_postgresql_would_not_take_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         target(**asked)
 
 
-def test_a_target_is_described_in_words() -> None:
-    assert target(time="2026-11-26 12:00Z", exclusive=True).describe() == "just before 2026-11-26 12:00:00 UTC"
-    assert target(name="deploy").describe() == "mark deploy"
-    assert target(latest=True).describe() == "the end of the log"
+def test_a_transaction_is_known_by_its_number_with_or_without_epoch() -> None:
+    assert target(xid=(7 << 32) + 1234).xid == 1234
+
+
+def test_a_target_is_described_with_its_time_in_utc() -> None:
+    assert target(time="2026-11-26 13:00:00.25+01").describe() == "2026-11-26 12:00:00.25 UTC"
+    assert target(time="2026-11-26 12:00Z", exclusive=True).describe() == "before 2026-11-26 12:00:00 UTC"
+    assert target(xid=1234, exclusive=True).describe() == "before transaction 1234"
+    assert target(xid=1234).describe() == "after transaction 1234"
+    every = [
+        target(name="x"),
+        target(lsn="0/3000000"),
+        target(lsn="0/3000000", exclusive=True),
+        target(immediate=True),
+        target(latest=True),
+    ]
+    assert len({one.describe() for one in every}) == len(every)
+    assert not any(re.search(r"None|kind", one.describe()) for one in every)

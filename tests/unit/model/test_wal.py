@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgkeeper.model.wal import Leg, Segment, format_lsn, parse_lsn, segment_on, way_to
+from pgkeeper.model.wal import Leg, Segment, format_lsn, parse_lsn, parting, segment_on, way_to
 
 SIZES = st.sampled_from([1 << shift for shift in range(20, 31)])
 POSITIONS = st.integers(0, (1 << 64) - 1)
@@ -55,3 +55,11 @@ def test_a_way_goes_over_the_timelines_of_the_history() -> None:
 def test_a_history_that_postgresql_refuses_is_refused(history: str) -> None:
     with pytest.raises(ValueError, match="history of timeline 3"):
         way_to(3, history)
+
+
+def test_two_ways_are_the_same_up_to_where_the_first_one_leaves() -> None:
+    one = way_to(3, "1\t0/5000000\twhy\n2\t0/9000000\twhy\n")
+    assert parting(one, way_to(1, "")) == 0x5000000
+    assert parting(one, way_to(2, "1\t0/5000000\twhy\n")) == 0x9000000
+    assert parting(one, way_to(4, "1\t0/3000000\twhy\n")) == parting(way_to(4, "1\t0/3000000\twhy\n"), one) == 0x3000000
+    assert parting(way_to(2, ""), way_to(1, "")) == 0
