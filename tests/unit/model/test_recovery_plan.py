@@ -437,3 +437,8 @@ def test_nothing_comes_back_from_an_empty_repository() -> None:
     for target in (time(AT), Target(kind="latest"), Target(kind="immediate"), Target(kind="lsn", lsn="0/1")):
         with pytest.raises(RefusedError):
             plan(Repository((), frozenset()), target)
+
+
+def test_a_gap_before_the_backup_keeps_no_mark_behind_it_from_being_reached() -> None:
+    holed = Repository(HOLED.backups, HOLED.segments, quiet=one_timeline(8))
+    assert plan(holed, Target(kind="name", name="x"), position=format_lsn(8 * BYTES + 5000)).backup == "1-6"
