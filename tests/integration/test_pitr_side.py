@@ -121,7 +121,7 @@ def test_the_same_moment_in_three_zones_is_the_same(archive: Archive, moments: d
     assert {report["target"] for report in reports} == {reports[0]["target"]}
     assert [found(archive, report) for report in reports] == ["1"] * 3
     bare = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    assert "time zone" in pitr(archive, "restore", "--target-time", bare).exits(USAGE).error
+    assert "in UTC it would be" in pitr(archive, "restore", "--target-time", bare).exits(USAGE).error
 
 
 def test_marks_positions_and_ends_are_targets_too(archive: Archive, moments: dict[int, datetime]) -> None:
@@ -134,7 +134,17 @@ def test_marks_positions_and_ends_are_targets_too(archive: Archive, moments: dic
     assert found(archive, restore(archive, "--target-lsn", str(position), "--exclusive")) == "1,2,3,4"
     assert found(archive, restore(archive, "--latest")) == "1,2,3,4,5"
     assert found(archive, restore(archive, "--immediate"), "select count(*) from t") == "0"
-    assert "no mark" in pitr(archive, "restore", "--target-name", "never-made").exits(USAGE).error
+    assert "never-made is not in" in pitr(archive, "restore", "--target-name", "never-made").exits(REFUSED).error
+
+
+def test_names_and_transactions_that_nobody_wrote_down_are_found_in_the_log(archive: Archive, moments: dict[int, datetime]) -> None:
+    archive.cluster.execute("select pg_create_restore_point('by-hand')")
+    ((xid,),) = archive.cluster.query("with made as (insert into t values (4) returning n) select pg_current_xact_id()::text")
+    archive.cluster.execute("insert into t values (5)")
+    archive.switch()
+    assert found(archive, restore(archive, "--target-name", "by-hand")) == "1,2,3"
+    assert found(archive, restore(archive, "--target-xid", str(xid))) == "1,2,3,4"
+    assert found(archive, restore(archive, "--target-xid", str(xid), "--exclusive")) == "1,2,3"
 
 
 def test_in_a_quiet_period_the_end_of_the_log_is_the_moment_that_is_meant(archive: Archive, moments: dict[int, datetime]) -> None:
@@ -146,7 +156,7 @@ def test_in_a_quiet_period_the_end_of_the_log_is_the_moment_that_is_meant(archiv
 
 def test_what_lies_outside_is_refused_with_what_can_be_had(archive: Archive, moments: dict[int, datetime]) -> None:
     early = pitr(archive, "restore", "--target-time", "2026-01-01 00:00Z").exits(REFUSED)
-    assert "next moment that can be had" in early.error
+    assert "the nearest moment after it is" in early.error
     ahead = (moments[3] + timedelta(days=2)).isoformat()
     late = pitr(archive, "restore", "--target-time", ahead).exits(REFUSED)
     assert "--latest" in late.error

@@ -3,8 +3,8 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,7 +20,7 @@ from pgkeeper.pgbackrest.configuration import configured_paths
 from pgkeeper.pgbackrest.info import RepositoryInfo
 from pgkeeper.pgbackrest.program import PgBackRest
 from pgkeeper.postgres.control_stand_in import control_stand_in
-from pgkeeper.postgres.wal_reader import read_segment
+from pgkeeper.postgres.wal_reader import read_segment, records
 from pgkeeper.settings import Settings
 
 _LEFT_BEHIND_SECONDS = 3600.0
@@ -62,10 +62,7 @@ class ArchivedFacts:
         Raises PgBackRestFailed when it can't be had, IntegrityError when it is damaged, ConfigurationError without its major's pg_waldump.
         """
         if (known := self._known.get(segment.key)) is None:
-            with tempfile.TemporaryDirectory(dir=_cleared(self._directory / "reading")) as directory:
-                file = Path(directory) / segment.name
-                lost = control_stand_in(Path(directory), repository.major, repository.system_identifier) if self._is_lost else None
-                archive_get(self._program, repository.repository, segment, file, lost)
+            with self._fetched(repository, segment) as file:
                 contents = read_segment(file, repository.major)
                 known = SegmentFacts(
                     bytes=file.stat().st_size,
@@ -76,6 +73,19 @@ class ArchivedFacts:
             self._known[segment.key] = known
             self._changed = True
         return known
+
+    def commits(self, repository: RepositoryInfo, segment: ArchivedFile) -> tuple[Commit, ...]:
+        """Return all commits of a segment, which is fetched each time. Raises what `of` raises."""
+        with self._fetched(repository, segment) as file:
+            return tuple(record for record in records(file, repository.major) if isinstance(record, Commit))
+
+    @contextmanager
+    def _fetched(self, repository: RepositoryInfo, segment: ArchivedFile) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=_cleared(self._directory / "reading")) as directory:
+            file = Path(directory) / segment.name
+            lost = control_stand_in(Path(directory), repository.major, repository.system_identifier) if self._is_lost else None
+            archive_get(self._program, repository.repository, segment, file, lost)
+            yield file
 
     def keep(self, held: Collection[str] | None) -> None:
         """Write down what is known; forget all but the segments `held`, by their keys, unless it is None."""

@@ -4,14 +4,14 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from pgkeeper.model.errors import OperationFailed, PgkeeperError, UsageError
+from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.recovery_plan import Plan, plan_recovery
-from pgkeeper.model.recovery_target import Target, make_target
+from pgkeeper.model.recovery_target import make_target
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.pitr import pgbackrest, require_attached
 from pgkeeper.operations.pitr_coverage import RepositoryContents, repository_contents
-from pgkeeper.operations.pitr_marks import read_marks
+from pgkeeper.operations.pitr_search import find
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
 from pgkeeper.pgbackrest.archive_has import archive_has
@@ -51,6 +51,12 @@ class Planned:
     contents: RepositoryContents
     zone: str
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever asked for it should know."""
+        others = ", ".join(f"--timeline {timeline}" for timeline in self.plan.also_on)
+        return (f"timeline {self.plan.timeline} is followed; the moment may have other contents with {others}",) if others else ()
+
 
 def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Planned:
     """Return how the wish is fulfilled. Production is not needed, but asked for its time zone, and what was committed last, where it runs.
@@ -70,10 +76,11 @@ def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Pla
     if target.at is not None and _lies_behind(target.at, contents):
         quiet_until = _settle(contents, target.at, settings, progress)
         contents = repository_contents(settings, wish.source) if quiet_until else contents
-    position = _position(target, contents, settings)
+    found = find(target, contents, wish.timeline, settings, progress) if target.kind in ("name", "xid") else None
     plan = plan_recovery(
         target, contents.coverage, contents.info.backups, contents.archive.histories,
-        timeline=wish.timeline, backup=wish.backup, quiet_until=quiet_until, position=position, segment_bytes=contents.segment_bytes,
+        timeline=found.timeline if found else wish.timeline, backup=wish.backup, quiet_until=quiet_until,
+        position=found.position if found else None, segment_bytes=contents.segment_bytes,
     )  # fmt: skip
     return Planned(plan, contents, zone)
 
@@ -128,17 +135,3 @@ def _now(session: Session) -> datetime:
     now = row["now"]
     assert isinstance(now, datetime)
     return now
-
-
-def _position(target: Target, contents: RepositoryContents, settings: Settings) -> str | None:
-    """Return where a name or a transaction lies in the log. Raises UsageError when it is not known."""
-    if target.kind == "name":
-        mark = next((mark for mark in read_marks(settings).marks if mark.name == target.name), None)
-        if mark is not None:
-            return mark.lsn
-        raise UsageError(f"there is no mark {target.name}", "", "`pgkeeper pitr window` shows them; a position goes with --target-lsn")
-    if target.kind == "xid":
-        raise UsageError(
-            f"where transaction {target.xid} ended is not known", f"looked into {contents.name}", "its position goes with --target-lsn"
-        )
-    return None

@@ -44,6 +44,7 @@ class PitrRestorePlan(Message):
     timeline: int
     directory: Path
     size_bytes: int
+    warnings: tuple[str, ...] = ()
 
 
 class PitrRestoreReport(Message):
@@ -77,6 +78,7 @@ def plan_pitr_restore(request: PitrRestoreRequest, settings: Settings, progress:
         timeline=planned.plan.timeline,
         directory=_directory(request, settings, datetime.now(UTC)),
         size_bytes=_size(planned),
+        warnings=planned.warnings,
     )
 
 
@@ -132,7 +134,7 @@ class Recovery:
         self._program = pgbackrest(settings)
         self._progress = progress
         self.phases: dict[str, float] = {}
-        self.warnings: list[str] = []
+        self.warnings: list[str] = list(planned.warnings)
 
     def tablespaces(self) -> dict[int, Path]:
         """Return the tablespaces in the backup: where each lay in production, by OID."""
