@@ -34,7 +34,7 @@ def options() -> dict[str, Any]:
     return found
 
 
-def resolved(expression: str, variables: dict[str, Any]) -> str:
+def resolved(expression: str, variables: dict[str, Any]) -> object:
     """What Ansible makes of an expression, with both roles' own variables beneath those given."""
     loader = DataLoader()
     everything: dict[str, Any] = {"ansible_managed": "managed", "__pgkeeper_wal_identity": "db1", "pgkeeper_pitr_enabled": True}
@@ -44,14 +44,13 @@ def resolved(expression: str, variables: dict[str, Any]) -> str:
             everything.update(loader.load_from_file(str(ROLES / role / name), trusted_as_template=True))
     host = {"processes": 2, "cluster": {"data": "/var/lib/postgresql/15/main", "left_out": [], "others": {"archive_library": None}}}
     everything.update({"__pgkeeper_wal_host": host, "pgkeeper_pitr_enabled": True})
-    text = Templar(loader=loader, variables={**everything, **variables}).template(trust_as_template(expression))
-    assert isinstance(text, str)
-    return text
+    found: object = Templar(loader=loader, variables={**everything, **variables}).template(trust_as_template(expression))
+    return found
 
 
 def written(template: str, variables: dict[str, Any] | None = None) -> dict[str, str]:
     """The options of a file that the role writes."""
-    text = resolved((ROLE / "templates" / template).read_text(encoding="utf-8"), variables or {})
+    text = str(resolved((ROLE / "templates" / template).read_text(encoding="utf-8"), variables or {}))
     return dict(re.findall(r"(?m)^([a-z0-9_-]+) ?= ?(.*)$", text))
 
 
@@ -225,5 +224,33 @@ def test_until_a_restart_the_log_piles_up_nowhere() -> None:
 def test_settings_and_timetable_speak_of_recovery_only_where_it_is_wanted(*, enabled: bool) -> None:
     role = ROLES / "pgkeeper" / "templates"
     for template, word in (("pgkeeper.env.j2", "BACKUP_PITR_STANZA='main'"), ("cron.j2", "postgres pgkeeper pitr check --quiet")):
-        text = resolved((role / template).read_text(encoding="utf-8"), {"pgkeeper_pitr_enabled": enabled})
+        text = str(resolved((role / template).read_text(encoding="utf-8"), {"pgkeeper_pitr_enabled": enabled}))
         assert (word in text) == enabled
+
+
+@pytest.mark.parametrize(
+    ("repository", "begun", "attached", "started", "cluster", "enough"),
+    [
+        (1, 1000, None, 1000, 1, True),
+        (1, 1000, 2000, 1500, 1, True),
+        # Archiving was ended and begun again.
+        (1, 1000, None, 999, 1, False),
+        # The repository was detached and attached again.
+        (2, 1000, 2000, 1500, 1, False),
+        (2, 1000, 2000, 2500, 1, True),
+        # PostgreSQL was upgraded.
+        (1, 1000, None, 1500, 2, False),
+    ],
+)
+def test_a_repository_gets_a_full_backup_where_none_leads_to_now(
+    repository: int, begun: int, attached: int | None, started: int, cluster: int, *, enough: bool
+) -> None:
+    stats = [{"exists": True, "mtime": begun + 0.5}, {"exists": attached is not None, "mtime": (attached or 0) + 0.5}]
+    backup = {"database": {"repo-key": repository, "id": 1}, "timestamp": {"start": started}}
+    elsewhere = {"database": {"repo-key": 3 - repository, "id": cluster}, "timestamp": {"start": 9999}}
+    variables = {
+        "item": {"repo-key": repository, "id": cluster},
+        "__pgkeeper_wal_since": {"results": [{"stat": stat} for stat in stats]},
+        "__pgkeeper_wal_stanza_info": {"backup": [backup, elsewhere]},
+    }
+    assert resolved("{{ __pgkeeper_wal_backups_since == 0 }}", variables) == (not enough)
