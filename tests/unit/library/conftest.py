@@ -37,6 +37,16 @@ def probe() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def probe_cluster() -> ModuleType:
+    return load(ROOT / "roles/pgkeeper_wal/files/probe_cluster.py")
+
+
+@pytest.fixture(scope="session")
+def wal_variables() -> ModuleType:
+    return load(ROOT / "roles/pgkeeper_wal/files/variables.py")
+
+
+@pytest.fixture(scope="session")
 def source_identity() -> ModuleType:
     return load(ROOT / "roles/pgkeeper/files/source_identity.py")
 

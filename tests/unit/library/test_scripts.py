@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
-DOORS = {"backup_database.sh": "backup", "restore_database.sh": "restore", "verify_backup.sh": "verify"}
+DOORS = {
+    "backup_database.sh": ("backup",),
+    "cleanup_wal.sh": ("pitr", "expire"),
+    "restore_database.sh": ("restore",),
+    "restore_pitr.sh": ("pitr", "restore"),
+    "verify_backup.sh": ("verify",),
+}
 
 
-@pytest.mark.parametrize(("script", "verb"), DOORS.items())
-def test_arguments_and_exit_status_pass_through(root: Path, tmp_path: Path, script: str, verb: str) -> None:
+@pytest.mark.parametrize(("script", "verbs"), DOORS.items())
+def test_arguments_and_exit_status_pass_through(root: Path, tmp_path: Path, script: str, verbs: tuple[str, ...]) -> None:
     command = tmp_path / "pgkeeper"
     command.write_text('#!/bin/sh\nprintf "<%s>" "$@"\nexit 6\n')
     command.chmod(0o755)
@@ -22,7 +28,7 @@ def test_arguments_and_exit_status_pass_through(root: Path, tmp_path: Path, scri
         capture_output=True,
         text=True,
     )
-    assert (done.stdout, done.returncode) == (f"<{verb}><--test><a b><>", 6)
+    assert (done.stdout, done.returncode) == ("".join(f"<{verb}>" for verb in verbs) + "<--test><a b><>", 6)
 
 
 @pytest.mark.parametrize("script", DOORS)

@@ -23,8 +23,9 @@ def test_a_name_like_no_other_is_told_with_where_to_look(root: Path, variable_na
     assert line == "pgkeeper_q is no variable of pgkeeper: roles/pgkeeper/README.md and the playbooks say what there is"
 
 
-def test_each_variable_of_the_role_is_known(root: Path, variable_names: ModuleType) -> None:
-    defaults = yaml.safe_load((root / "roles/pgkeeper/defaults/main.yml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("role", ["pgkeeper", "pgkeeper_wal"])
+def test_each_variable_of_the_roles_is_known(root: Path, variable_names: ModuleType, role: str) -> None:
+    defaults = yaml.safe_load((root / f"roles/{role}/defaults/main.yml").read_text(encoding="utf-8"))
     assert variable_names.complaints(defaults, variable_names.known(root)) == []
 
 
@@ -33,7 +34,7 @@ def test_a_playbook_says_at_its_beginning_what_it_takes_and_has_no_other_names_o
     root: Path, variable_names: ModuleType, name: str
 ) -> None:
     header, tasks = (root / f"playbooks/{name}.yml").read_text(encoding="utf-8").split("\n- name:", 1)
-    modules = {path.stem for path in (root / "library").glob("*.py")}
+    modules = {path.stem for path in (root / "library").glob("*.py")} | {path.name for path in (root / "roles").iterdir()}
     assert set(variable_names.IN_A_PLAYBOOK.findall(header)) >= {"pgkeeper_hosts"}
     # Between these two there is no third kind: what a playbook keeps for itself begins with two underscores.
     used = set(re.findall(r"(?<![\w-])pgkeeper_\w+", tasks)) - modules

@@ -45,7 +45,7 @@ def main() -> None:
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=configuration["bucket"]):
         for item in page.get("Contents", []):
             content = client.get_object(Bucket=configuration["bucket"], Key=item["Key"])["Body"].read()
-            found.append(describe(item, content, sys.argv[2:]))
+            found.append(describe(dict(item), content, sys.argv[2:]))
     json.dump(found, sys.stdout)
 
 
