@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -176,16 +177,22 @@ def test_nothing_is_recovered_into_what_is_productions_or_somebodys(
     at = ("--target-time", moments[1].isoformat())
     link = archive.pgkeeper.state / "elsewhere"
     link.symlink_to(archive.cluster.data / "base")
-    for place in (
-        archive.cluster.data / "new",
-        archive.repository / "new",
-        archive.pgkeeper.backups,
-        workspace.path / "side-fast" / "x",
-        link / "x",
-    ):
-        run = pitr(archive, "restore", *at, "--to-dir", str(place)).exits(REFUSED)
-        assert "production's" in run.error
-        assert not (place / "pgkeeper-side.json").exists()
+    mounted = workspace.directory("side-mounted")
+    subprocess.run(["mount", "--bind", str(archive.cluster.data / "base"), str(mounted)], check=True)
+    try:
+        for place in (
+            mounted / "x",
+            archive.cluster.data / "new",
+            archive.repository / "new",
+            archive.pgkeeper.backups,
+            workspace.path / "side-fast" / "x",
+            link / "x",
+        ):
+            run = pitr(archive, "restore", *at, "--to-dir", str(place)).exits(REFUSED)
+            assert "production's" in run.error
+            assert not (place / "pgkeeper-side.json").exists()
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
     somebodys = archive.pgkeeper.temporary / "somebodys"
     somebodys.mkdir()
     (somebodys / "letter").write_text("dear")
@@ -203,6 +210,10 @@ def test_a_side_cluster_is_not_written_over_and_a_killed_recovery_is(archive: Ar
     with archive.pgkeeper.start("pitr", "restore", *at) as running:
         wait_until((place / "data" / "PG_VERSION").exists, "files of the backup")
         pitr(archive, "restore", *at).exits(BUSY)
+        running.signal(signal.SIGKILL)
+        running.result()
+    with archive.pgkeeper.start("pitr", "restore", *at) as running:
+        wait_until((place / "data" / "postmaster.pid").exists, "the side cluster's server", 60)
         running.signal(signal.SIGKILL)
         running.result()
     pitr(archive, "restore", *at).exits(DONE)
@@ -256,3 +267,19 @@ def test_only_side_clusters_are_stopped(archive: Archive) -> None:
     archive.pgkeeper("pitr", "stop", str(archive.cluster.data)).exits(USAGE)
     archive.pgkeeper("pitr", "stop", "/nowhere", "--remove").exits(USAGE)
     assert archive.answers()
+
+
+def test_in_a_gap_nothing_is_recovered_and_the_gap_is_named(archive: Archive, moments: dict[int, datetime]) -> None:
+    """The last test: what it removes is gone."""
+    archive.cluster.execute("insert into t values (4)")
+    first = archive.switch()
+    archive.cluster.execute("insert into t values (5)")
+    ((at,),) = archive.cluster.query("select clock_timestamp()")
+    assert isinstance(at, datetime)
+    archive.cluster.execute("insert into t values (6)")
+    archive.switch()
+    (lost,) = archive.repository.rglob(f"{first}-*")
+    lost.unlink()
+    assert first in pitr(archive, "restore", "--target-time", at.isoformat()).exits(REFUSED).error
+    assert "gap" in pitr(archive, "restore", "--latest").exits(REFUSED).error
+    assert found(archive, restore(archive, "--target-time", moments[2].isoformat())) == "1,2"

@@ -51,7 +51,7 @@ def marker_of(directory: Path) -> SideMarker | None:
 def productions_places(settings: Settings) -> tuple[Path, ...]:
     """Return every directory that belongs to production: data, log, tablespaces, repositories, backups. Production need not run."""
     data, repositories = configured_paths(settings.pitr_config_file, settings.pitr_stanza)
-    found = [settings.dir, *repositories]
+    found = [settings.dir, settings.proof_dir, settings.log_dir, *repositories]
     datas = [data] if data else []
     try:
         with server(settings).connect_maintenance() as session, told("asking where production lies"):
