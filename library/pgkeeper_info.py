@@ -303,7 +303,6 @@ def main() -> None:
     def everything(settings: Settings) -> dict[str, Any]:
         from pgkeeper import __version__
         from pgkeeper.catalog.errors import CatalogUnusable
-        from pgkeeper.operations.cluster_replacements import cluster_replacements
         from pgkeeper.operations.jobs import own_jobs
         from pgkeeper.operations.listing import list_backups
         from pgkeeper.operations.replacements import replacements
@@ -323,26 +322,27 @@ def main() -> None:
             "replacements": [
                 known.model_dump(mode="json") for known in replacements(settings) if params["database"] in (None, known.database)
             ],
-            "cluster_replacements": [
-                known.model_dump(mode="json", exclude={"moves", "coming"}) for known in cluster_replacements(settings)
-            ],
             "jobs": jobs,
             "trouble": trouble,
-            **window(settings),
+            **whole_cluster(settings, window=params["window"]),
         }
-
-    def window(settings: Settings) -> dict[str, Any]:
-        from pgkeeper.operations.pitr_window import window
-
-        if not params["window"] or not settings.pitr_enabled:
-            return {}
-        return {"window": window(settings).model_dump(mode="json")}
 
     answer = ask(module, job if params["job"] else everything)
     trouble = answer.pop("trouble", "")
     if trouble:
         module.warn(f"which jobs there are is not known: {trouble}")
     module.exit_json(changed=False, **answer)
+
+
+def whole_cluster(settings: Settings, *, window: bool) -> dict[str, Any]:
+    """What is known of recoveries of the whole cluster; with `window` also to which moments there could be some."""
+    from pgkeeper.operations.cluster_replacements import cluster_replacements
+    from pgkeeper.operations.pitr_window import window as look
+
+    # Where every file went is nobody's business but that of whoever settles it.
+    known = [known.model_dump(mode="json", exclude={"moves", "coming"}) for known in cluster_replacements(settings)]
+    seen = {"window": look(settings).model_dump(mode="json")} if window and settings.pitr_enabled else {}
+    return {"cluster_replacements": known, **seen}
 
 
 def described(job: Job) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def test_what_would_be_refused_at_once_is_refused_in_check_mode(archive: Archive
     for place, why in ((archive.cluster.data / "x", "production's"), (archive.repository, "production's")):
         answer = pitr(archive, check=True, request_id="d", target_time=at, to_dir=str(place))
         assert (answer["exit_status"], why in answer["msg"]) == (REFUSED, True)
-    assert pitr(archive, check=True, request_id="d", target_time="2001-01-01Z")["exit_status"] == REFUSED
+    assert pitr(archive, check=True, request_id="d", target_time="2001-01-01 00:00Z")["exit_status"] == REFUSED
     # Nobody can stop PostgreSQL here.
     answer = pitr(archive, check=True, request_id="d", target_time=at, replace=True)
     assert (answer["exit_status"], "pgkeeper-server.path" in answer["msg"]) == (REFUSED, True)
