@@ -121,14 +121,14 @@ EXAMPLES = r"""
 - name: Look at how everything was before the accident
   pgkeeper_pitr:
     request_id: ticket-1234
-    target_time: 2026-03-01 11:59:30+01
+    target_time: "2026-03-01 11:59:30+01"
   become: true
   register: pgkeeper
 
 - name: Fetch one table of that moment
   pgkeeper_pitr:
     request_id: ticket-1234-orders
-    target_time: 2026-03-01 11:59:30+01
+    target_time: "2026-03-01 11:59:30+01"
     database: shop
     exports: [public.orders]
   become: true
