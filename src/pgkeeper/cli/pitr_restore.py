@@ -201,8 +201,8 @@ def _show_plan(plan: "PitrRestorePlan") -> None:
 
 
 def _show(report: "PitrRestoreReport") -> None:
-    told = f"in {format_duration(report.seconds)}" if report.changed else f"{moment(report.recovered_at)}; this request was done before"
-    say(f"Recovered to {report.target} {told}")
+    took = f" in {format_duration(report.seconds)}" if report.changed else f", at {moment(report.recovered_at)}"
+    say(f"Recovered to {report.target}{took}")
     say(f"  from     backup {report.backup} in repository {report.repository}, on timeline {report.timeline}")
     say(f"  look     psql -h {report.host} -p {report.port} -U postgres")
     for path in report.exports:
