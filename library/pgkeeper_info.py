@@ -18,6 +18,12 @@ options:
   job:
     description: Return this job instead of everything else.
     type: str
+  window:
+    description:
+      - Return RV(window), too, which moments the whole cluster can be recovered to.
+      - The repositories are looked into for it, the one off site as well, which takes some seconds.
+    type: bool
+    default: false
   wait:
     description:
       - For how many seconds to wait for news of the job O(job).
@@ -41,6 +47,7 @@ seealso:
   - module: pgkeeper_backup
   - module: pgkeeper_verify
   - module: pgkeeper_restore
+  - module: pgkeeper_pitr
 """
 
 EXAMPLES = r"""
@@ -120,6 +127,42 @@ replacements:
       old_name: app_before_20260302_091500
       saved_backup: app-20260302T091501Z
       request_id: ticket-1234
+cluster_replacements:
+  description:
+    - The replacements of the whole cluster by a recovered one, and their undoings, the last begun first.
+    - C(kept_as) holds the files that were production's. C(step) is V(done) or V(undone) for those that are over.
+  returned: when O(job) is not given
+  type: list
+  elements: dict
+  sample:
+    - replacement_id: main-20260302T091500000000
+      kind: replace
+      step: done
+      begun_at: "2026-03-02T09:15:00Z"
+      changed_at: "2026-03-02T09:16:24Z"
+      target: 2026-03-02 08:59:30 UTC
+      timeline: 2
+      data_directory: /var/lib/postgresql/15/main
+      kept_as: /var/lib/postgresql/15/main.before-20260302T091500Z
+      request_id: ticket-1235
+window:
+  description:
+    - Which moments the whole cluster can be recovered to, from each repository, and the marks, as C(pgkeeper pitr window --json) tells.
+  returned: when O(window=true) and recovery to any second is set up
+  type: dict
+  sample:
+    stanza: main
+    repositories:
+      - repository: local
+        spans:
+          - timeline: 1
+            begins_at: "2026-03-01T03:04:42Z"
+            ends_at: "2026-03-02T09:14:26.803050Z"
+        gaps: []
+    marks:
+      - name: before-migration-42
+        at: "2026-03-02T08:31:26.315983Z"
+    warnings: []
 jobs:
   description: The host's jobs that the catalog remembers, the last started first, each like RV(job).
   returned: when O(job) is not given
@@ -177,6 +220,7 @@ if TYPE_CHECKING:
 ARGUMENTS: dict[str, Any] = {
     "database": {"type": "str"},
     "job": {"type": "str"},
+    "window": {"type": "bool", "default": False},
     "wait": {"type": "int", "default": 0},
 }
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -280,6 +324,7 @@ def main() -> None:
             ],
             "jobs": jobs,
             "trouble": trouble,
+            **whole_cluster(settings, window=params["window"]),
         }
 
     answer = ask(module, job if params["job"] else everything)
@@ -287,6 +332,17 @@ def main() -> None:
     if trouble:
         module.warn(f"which jobs there are is not known: {trouble}")
     module.exit_json(changed=False, **answer)
+
+
+def whole_cluster(settings: Settings, *, window: bool) -> dict[str, Any]:
+    """What is known of recoveries of the whole cluster; with `window` also to which moments there could be some."""
+    from pgkeeper.operations.cluster_replacements import cluster_replacements
+    from pgkeeper.operations.pitr_window import window as look
+
+    # Where every file went is nobody's business but that of whoever settles it.
+    known = [known.model_dump(mode="json", exclude={"moves", "coming"}) for known in cluster_replacements(settings)]
+    seen = {"window": look(settings).model_dump(mode="json")} if window and settings.pitr_enabled else {}
+    return {"cluster_replacements": known, **seen}
 
 
 def described(job: Job) -> dict[str, Any]:

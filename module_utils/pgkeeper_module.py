@@ -138,12 +138,18 @@ def duration(module: AnsibleModule, option: str) -> timedelta | None:
 
 
 def failures(report: dict[str, Any]) -> str:
-    """What went wrong in a report of several outcomes, in one line; empty when nothing did."""
+    """What went wrong in a report, in one line; empty when nothing did."""
     from pgkeeper.model.errors import ErrorInfo
 
-    failed = [outcome for outcome in report["outcomes"] if outcome["status"] == "failed"]
-    lines = [f"{outcome['database']}: {ErrorInfo.model_validate(outcome['error'])}" for outcome in failed]
-    return "; ".join([*lines, *([str(ErrorInfo.model_validate(report["error"]))] if report.get("error") else [])])
+    found = [(outcome, outcome["error"]) for outcome in report.get("outcomes", ()) if outcome.get("error")]
+    named = [(outcome.get("database") or outcome.get("repository") or outcome.get("name"), error) for outcome, error in found]
+    lines = [f"{name}: {ErrorInfo.model_validate(error)}" for name, error in named]
+    lines += [str(ErrorInfo.model_validate(report["error"]))] if report.get("error") else []
+    if "archive_problem" in report and report["changed"]:
+        # The cluster was replaced, but can't be recovered again.
+        lines += [f"production runs, but its log is not archived: {report['archive_problem']}"] if not report["archived"] else []
+        lines += ["production runs, but there is no full backup of it"] if report["backup"] is None else []
+    return "; ".join(lines)
 
 
 def run_detached(module: AnsibleModule, arguments: list[str]) -> dict[str, Any]:

@@ -29,11 +29,15 @@ from pgkeeper.operations.pitr_attach import AttachReport, DetachReport
 from pgkeeper.operations.pitr_backup import PitrBackupReport
 from pgkeeper.operations.pitr_check import PitrCheckReport
 from pgkeeper.operations.pitr_mark import MarkReport
+from pgkeeper.operations.pitr_restore import PitrRestorePlan, PitrRestoreReport
 from pgkeeper.operations.pitr_verify import PitrVerifyReport
 from pgkeeper.operations.pitr_window import WindowReport
+from pgkeeper.operations.plan_replace_cluster import ReplaceClusterPlan
+from pgkeeper.operations.plan_undo_cluster import UndoClusterPlan
 from pgkeeper.operations.rebuild_catalog import RebuildReport
 from pgkeeper.operations.rebuild_copies import RebuildCopiesReport
 from pgkeeper.operations.replace import ReplaceReport
+from pgkeeper.operations.replace_cluster import ReplaceClusterReport
 from pgkeeper.operations.restore import RestoreReport
 from pgkeeper.operations.resume import ResumeReport
 from pgkeeper.operations.stats import StatsReport
@@ -76,6 +80,12 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "pitr-verify": PitrVerifyReport,
     "pitr-detach": DetachReport,
     "pitr-attach": AttachReport,
+    "pitr-restore-plan": PitrRestorePlan,
+    "pitr-restore": PitrRestoreReport,
+    "pitr-replace-plan": ReplaceClusterPlan,
+    "pitr-replace": ReplaceClusterReport,
+    "pitr-undo-plan": UndoClusterPlan,
+    "pitr-resume": ResumeReport,
     "job": Job,
     "job-list": JobList,
 }

@@ -16,7 +16,7 @@ from pgkeeper.model.repository import RepositoryName
 
 if TYPE_CHECKING:
     from pgkeeper.operations.pitr_restore import PitrRestorePlan, PitrRestoreReport
-    from pgkeeper.operations.replace_cluster import ReplaceClusterReport
+    from pgkeeper.operations.replace_cluster import ReplaceClusterReport, ReplaceClusterRequest
 
 ConfirmOption = Annotated[
     str, typer.Option("--confirm", metavar="RESTORE", help="The word RESTORE, for what takes production's place.", show_default=False)
@@ -25,6 +25,7 @@ RequestOption = Annotated[
     str | None,
     typer.Option("--request-id", metavar="ID", help="Makes it repeatable: the same id again changes nothing.", show_default=False),
 ]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
 
 
 def restore_command(
@@ -62,7 +63,7 @@ def restore_command(
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of production, whose files are kept beside.")] = False,
     confirm: ConfirmOption = "",
     request_id: RequestOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    dry_run: DryRunOption = False,
     wait: WaitOption = None,
     job: JobOption = None,
     json: JsonOption = False,
@@ -79,27 +80,28 @@ def restore_command(
         raise UsageError("--to-dir must be an absolute path", str(to_dir))
     if replace and (to_dir is not None or exports):
         raise UsageError("--replace excludes --to-dir and --export", "", "see pgkeeper pitr restore --help")
-    if (confirm or request_id) and not replace:
-        raise UsageError("--confirm and --request-id are for --replace", "", "a recovery beside touches nothing")
+    if confirm and not replace:
+        raise UsageError("--confirm is for --replace", "", "a recovery beside touches nothing")
     if exports and database is None:
         raise UsageError("--export needs --database", "", "say in which database the tables are")
     wish = RecoveryWish(
         time=time, name=name, xid=xid, lsn=lsn, immediate=immediate, latest=latest, exclusive=exclusive,
         source=source, timeline=timeline, backup=backup,
     )  # fmt: skip
-    request = PitrRestoreRequest(wish=wish, to_dir=to_dir, exports=tuple(exports or ()), database=database, wait=wait or timedelta())
     door = open_door(json=json, quiet=quiet)
+    if replace:
+        from pgkeeper.operations.replace_cluster import ReplaceClusterRequest
+
+        instead = ReplaceClusterRequest(wish=wish, confirmation=confirm, request_id=request_id, wait=wait or timedelta())
+        _replace(door, instead, job, dry_run=dry_run)
+        return
+    request = PitrRestoreRequest(
+        wish=wish, to_dir=to_dir, exports=tuple(exports or ()), database=database, request_id=request_id, wait=wait or timedelta()
+    )
     if dry_run:
         with door.progress() as progress:
             plan = plan_pitr_restore(request, door.settings, progress)
         door.show("pitr-restore-plan", plan, lambda: _show_plan(plan))
-        return
-    if replace:
-        from pgkeeper.operations.replace_cluster import ReplaceClusterReport, ReplaceClusterRequest, replace_cluster
-
-        wanted = ReplaceClusterRequest(wish=wish, confirmation=confirm, request_id=request_id, wait=wait or timedelta())
-        replaced = work(door, "pitr-replace", job, ReplaceClusterReport, lambda progress: replace_cluster(wanted, door.settings, progress))
-        _show_exchanged(door, replaced)
         return
     report = work(door, "pitr-restore", job, PitrRestoreReport, lambda progress: pitr_restore(request, door.settings, progress))
     door.show("pitr-restore", report, lambda: _show(report))
@@ -107,20 +109,39 @@ def restore_command(
         door.warn(warning)
 
 
+def _replace(door: Door, request: "ReplaceClusterRequest", job: str | None, *, dry_run: bool) -> None:
+    from pgkeeper.operations.plan_replace_cluster import plan_replace_cluster
+    from pgkeeper.operations.replace_cluster import ReplaceClusterReport, replace_cluster
+
+    if dry_run:
+        with door.progress() as progress:
+            plan = plan_replace_cluster(request, door.settings, progress)
+        door.show("pitr-replace-plan", plan, lambda: say(plan.reason))
+        return
+    report = work(door, "pitr-replace", job, ReplaceClusterReport, lambda progress: replace_cluster(request, door.settings, progress))
+    _show_exchanged(door, report)
+
+
 def undo_command(
     confirm: ConfirmOption = "",
     request_id: RequestOption = None,
+    dry_run: DryRunOption = False,
     wait: WaitOption = None,
     job: JobOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Undo the last --replace: production gets its files back, and what was written since is kept beside."""
+    from pgkeeper.operations.plan_undo_cluster import plan_undo_cluster
     from pgkeeper.operations.replace_cluster import ReplaceClusterReport
     from pgkeeper.operations.undo_cluster import UndoClusterRequest, undo_cluster
 
     door = open_door(json=json, quiet=quiet)
     request = UndoClusterRequest(confirmation=confirm, request_id=request_id, wait=wait or timedelta())
+    if dry_run:
+        plan = plan_undo_cluster(request, door.settings)
+        door.show("pitr-undo-plan", plan, lambda: say(plan.reason))
+        return
     report = work(door, "pitr-undo", job, ReplaceClusterReport, lambda progress: undo_cluster(request, door.settings, progress))
     _show_exchanged(door, report)
 
@@ -171,16 +192,21 @@ def _show_replaced(report: "ReplaceClusterReport") -> None:
 
 
 def _show_plan(plan: "PitrRestorePlan") -> None:
+    if not plan.would_change:
+        say(f"Nothing to do, {plan.reason}")
+        return
     say(f"The cluster would be recovered to {plan.target}")
     say(f"  from     backup {plan.backup} in repository {plan.repository}, on timeline {plan.timeline}")
     say(f"  into     {plan.directory}")
 
 
 def _show(report: "PitrRestoreReport") -> None:
-    say(f"Recovered to {report.target} in {format_duration(report.seconds)}")
+    took = f" in {format_duration(report.seconds)}" if report.changed else f", at {moment(report.recovered_at)}"
+    say(f"Recovered to {report.target}{took}")
     say(f"  from     backup {report.backup} in repository {report.repository}, on timeline {report.timeline}")
     say(f"  look     psql -h {report.host} -p {report.port} -U postgres")
     for path in report.exports:
         say(f"  table    {path}")
-    say(f"  time     {', '.join(f'{name} {format_duration(seconds)}' for name, seconds in report.phases.items() if seconds >= 0.1)}")
+    if report.phases:
+        say(f"  time     {', '.join(f'{name} {format_duration(seconds)}' for name, seconds in report.phases.items() if seconds >= 0.1)}")
     say(f"  end      pgkeeper pitr stop {report.directory} --remove")

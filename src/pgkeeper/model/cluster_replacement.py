@@ -36,14 +36,16 @@ class ClusterEntry(BaseModel):
     tablespaces: dict[int, str] = {}
     backup: str = ""
     request_id: str | None = None
+    asked: str = ""
 
 
 class ClusterReplacement(BaseModel):
     """What a journal tells as a whole.
 
     `data_directory` is production's, `kept_as` where the files that were there lie afterwards. `target` says in words to which moment it
-    was recovered, `timeline` is the one that production is on afterwards. `coming` are directories that were made for
-    it, and go when it is given up; `moves` are the renames in order, `tablespaces` their production locations by OID.
+    was recovered, `timeline` is the one that production is on afterwards. `coming` are directories that were made for it, and go when it is
+    given up; `moves` are the renames in order, `tablespaces` their production locations by OID. `asked` says what the request of the
+    `request_id` was.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +65,7 @@ class ClusterReplacement(BaseModel):
     tablespaces: dict[int, str]
     backup: str
     request_id: str | None = None
+    asked: str = ""
 
     @property
     def finished(self) -> bool:

@@ -101,7 +101,7 @@ def _remarks(report: BaseModel) -> Iterator[tuple[Kind, str]]:
     """Yield what a report warns of and what failed in it, as the command line says it."""
     for outcome in getattr(report, "outcomes", ()):
         for warning in getattr(outcome, "warnings", ()):
-            yield "warning", f"{outcome.database}: {warning}"
+            yield "warning", f"{getattr(outcome, 'database', None) or outcome.repository}: {warning}"
         if outcome.error is not None:
             yield "error", str(outcome.error)
     for warning in getattr(report, "warnings", ()):
@@ -110,6 +110,8 @@ def _remarks(report: BaseModel) -> Iterator[tuple[Kind, str]]:
         yield "error", problem
     if (error := getattr(report, "error", None)) is not None:
         yield "error", str(error)
+    if problem := getattr(report, "archive_problem", ""):
+        yield "error", f"production runs, but its log is not archived: {problem}"
 
 
 class JobList(Message):

@@ -1,5 +1,6 @@
 """Recover the cluster to a moment beside production, which is not touched: files, log, and a server of its own to look into them."""
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,45 +13,69 @@ from pgkeeper.model.errors import IntegrityError, OperationFailed
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.recovery_target import show_time
 from pgkeeper.model.repository import RepositoryName
+from pgkeeper.operations.asked_before import asked_for, require_same
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
 from pgkeeper.operations.reports import Message
-from pgkeeper.operations.side_place import SideMarker, claim, mark, productions_places, remove, require_side
+from pgkeeper.operations.side_place import (
+    SideMarker,
+    claim,
+    mark,
+    marker_of,
+    productions_places,
+    remove,
+    require_place,
+    require_side,
+    side_cluster,
+)
 from pgkeeper.pgbackrest.restore import backup_tablespaces, restore, restore_command
+from pgkeeper.postgres.data_directory import major_of
 from pgkeeper.postgres.export import export_table
 from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.side_cluster import PORT, SideCluster
 from pgkeeper.settings import Settings
 
 _ID = "%Y%m%dT%H%M%S"
+_DIGITS = 12
 
 
 class PitrRestoreRequest(Message):
-    """A recovery beside production. `to_dir` is made where nothing is said; `exports` are tables of `database`, as `schema.table`."""
+    """A recovery beside production. `to_dir` is made where nothing is said; `exports` are tables of `database`, as `schema.table`.
+
+    A `request_id` makes the request repeatable: while the side cluster that it made is there, nothing more is done. It stands for one
+    `to_dir`, if any is said.
+    """
 
     wish: RecoveryWish
     to_dir: Path | None = None
     exports: tuple[str, ...] = ()
     database: str | None = None
+    request_id: str | None = None
     wait: timedelta = timedelta()
 
 
 class PitrRestorePlan(Message):
-    """What a recovery would do. `target` says in words to which moment, in UTC and in production's time zone."""
+    """What a recovery would do. `target` says in words to which moment, in UTC and in production's time zone.
+
+    `would_change` is False when the request was done before, and what it made is still there; `reason` says so. `size_bytes` is then None.
+    """
 
     target: str
     repository: RepositoryName
     backup: str
     timeline: int
     directory: Path
-    size_bytes: int
+    would_change: bool = True
+    reason: str
+    size_bytes: int | None
     warnings: tuple[str, ...] = ()
 
 
 class PitrRestoreReport(Message):
     """What was recovered, and how to reach it. `timeline` is the one it was recovered on, `new_timeline` its own since then.
 
-    `exports` are files with the tables that were asked for. `phases` maps each phase to its seconds.
+    `exports` are files with the tables that were asked for. `phases` maps each phase to its seconds. `changed` is False when the request
+    of that `request_id` was done before; the rest is then what is known of that time.
     """
 
     target: str
@@ -62,22 +87,44 @@ class PitrRestoreReport(Message):
     host: str
     port: int
     exports: tuple[Path, ...] = ()
+    changed: bool = True
     recovered_at: datetime
     seconds: float
     phases: dict[str, float]
     warnings: tuple[str, ...] = ()
+    request_id: str | None = None
 
 
 def plan_pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Progress) -> PitrRestorePlan:
-    """Return what `pitr_restore` would do now. Raises PgkeeperError where it would refuse at once."""
+    """Return what `pitr_restore` would do now. Raises PgkeeperError where it would refuse at once.
+
+    Writes nothing; but a moment that has only just passed is waited for, until its log is archived.
+    """
+    directory = _directory(request, settings, datetime.now(UTC))
+    before = _done_before(request, directory)
+    if before is not None:
+        missing = _exports_missing(request, before)
+        tables = f"; {', '.join(request.exports)} would be copied out of it" if missing else ""
+        return PitrRestorePlan(
+            target=before.target,
+            repository=before.repository,
+            backup=before.backup,
+            timeline=before.timeline,
+            directory=directory,
+            would_change=missing,
+            reason=f"done before: {directory} holds the cluster, recovered to {before.target}{tables}",
+            size_bytes=None,
+        )
     planned = plan_wish(request.wish, settings, progress)
+    require_place(directory, productions_places(settings), size_of(planned))
     return PitrRestorePlan(
         target=target_told(planned),
         repository=request.wish.source,
         backup=planned.plan.backup,
         timeline=planned.plan.timeline,
-        directory=_directory(request, settings, datetime.now(UTC)),
-        size_bytes=_size(planned),
+        directory=directory,
+        reason=f"the cluster would be recovered to {target_told(planned)}, beside production, into {directory}",
+        size_bytes=size_of(planned),
         warnings=planned.warnings,
     )
 
@@ -90,37 +137,56 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
     """
     began = time.monotonic()
     at = datetime.now(UTC)
-    planned = plan_wish(request.wish, settings, progress)
     directory = _directory(request, settings, at)
     with exclusive(settings.state_dir, f"side {directory}", f"a recovery into {directory}", request.wait):
+        before = _done_before(request, directory)
+        if before is not None and _exports_missing(request, before):
+            return _report(_export(request, directory, before), directory, began)
+        if before is not None:
+            return _report(before, directory, began, changed=False, warnings=_warnings_of_before(directory))
+        planned = plan_wish(request.wish, settings, progress)
         marker = SideMarker(
-            state="begun", system_identifier=planned.contents.info.system_identifier, made_at=at, target=target_told(planned)
-        )
-        cluster = claim(directory, marker, productions_places(settings), _size(planned))
+            state="begun", system_identifier=planned.contents.info.system_identifier, made_at=at, target=target_told(planned),
+            request_id=request.request_id, asked=_asked(request),
+            repository=request.wish.source, backup=planned.plan.backup, timeline=planned.plan.timeline,
+        )  # fmt: skip
+        cluster = claim(directory, marker, productions_places(settings), size_of(planned))
         recovery = Recovery(planned, cluster, settings, progress)
         recovery.fetch({oid: directory / "tablespaces" / str(oid) for oid in recovery.tablespaces()})
         found = recovery.recover()
-        mark(directory, marker.model_copy(update={"state": "recovered"}))
+        marker = marker.model_copy(update={"state": "recovered", "new_timeline": found.timeline, "recovered_at": datetime.now(UTC)})
+        mark(directory, marker)
         with recovery.phase("export"):
-            exports = tuple(
-                export_table(cluster.server, found.major, request.database or "postgres", table, directory / "export")
-                for table in request.exports
-            )
+            marker = _export(request, directory, marker)
     log.info("cluster recovered", directory=str(directory), target=marker.target, backup=planned.plan.backup)
+    return _report(marker, directory, began, phases=recovery.phases, warnings=tuple(recovery.warnings))
+
+
+def _report(
+    marker: SideMarker,
+    directory: Path,
+    began: float,
+    *,
+    changed: bool = True,
+    phases: dict[str, float] | None = None,
+    warnings: tuple[str, ...] = (),
+) -> PitrRestoreReport:
     return PitrRestoreReport(
         target=marker.target,
-        repository=request.wish.source,
-        backup=planned.plan.backup,
-        timeline=planned.plan.timeline,
-        new_timeline=found.timeline,
+        repository=marker.repository,
+        backup=marker.backup,
+        timeline=marker.timeline,
+        new_timeline=marker.new_timeline,
         directory=directory,
         host=str(directory),
         port=PORT,
-        exports=exports,
-        recovered_at=datetime.now(UTC),
-        seconds=round(time.monotonic() - began, 3),
-        phases=recovery.phases,
-        warnings=tuple(recovery.warnings),
+        exports=marker.exports or (),
+        changed=changed,
+        recovered_at=marker.recovered_at or marker.made_at,
+        seconds=round(time.monotonic() - began, 3) if changed else 0.0,
+        phases=phases or {},
+        warnings=warnings,
+        request_id=marker.request_id,
     )
 
 
@@ -151,7 +217,7 @@ class Recovery:
                 self._plan.backup,
                 self._cluster.data,
                 tablespaces,
-                _size(self._planned),
+                size_of(self._planned),
                 self._progress,
             )
 
@@ -183,6 +249,11 @@ def target_told(planned: Planned) -> str:
     return target.describe() if target.at is None else show_time(target.at, planned.zone) + (" (exclusive)" if target.exclusive else "")
 
 
+def size_of(planned: Planned) -> int:
+    """Return how many bytes the planned backup takes once it is fetched."""
+    return next(backup.size_bytes for backup in planned.contents.info.backups if backup.label == planned.plan.backup)
+
+
 def stop_side(directory: Path, *, clear: bool) -> None:
     """Stop a side cluster, and with `clear` remove it. Raises UsageError when there is none."""
     cluster = require_side(directory)
@@ -193,8 +264,51 @@ def stop_side(directory: Path, *, clear: bool) -> None:
 
 
 def _directory(request: PitrRestoreRequest, settings: Settings, at: datetime) -> Path:
-    return request.to_dir or settings.pitr_dir / f"{settings.pitr_stanza}-{at.strftime(_ID)}"
+    """Return where the side cluster goes. That of a request id is always the same, so that its lock is the request's, too."""
+    if request.to_dir is not None:
+        return request.to_dir
+    named = at.strftime(_ID)
+    if request.request_id is not None:
+        named = hashlib.sha256(request.request_id.encode()).hexdigest()[:_DIGITS]
+    return settings.pitr_dir / f"{settings.pitr_stanza}-{named}"
 
 
-def _size(planned: Planned) -> int:
-    return next(backup.size_bytes for backup in planned.contents.info.backups if backup.label == planned.plan.backup)
+def _asked(request: PitrRestoreRequest) -> str:
+    return asked_for(request.wish, request.exports, request.database)
+
+
+def _done_before(request: PitrRestoreRequest, directory: Path) -> SideMarker | None:
+    """Return what is known of the side cluster that the same request made; None where there is none, or it was not finished.
+
+    Raises RefusedError when the request was another one.
+    """
+    if request.request_id is None:
+        return None
+    marker = marker_of(directory)
+    if marker is None or marker.state != "recovered" or marker.request_id != request.request_id:
+        return None
+    require_same(request.request_id, marker.asked, _asked(request))
+    return marker
+
+
+def _exports_missing(request: PitrRestoreRequest, before: SideMarker) -> bool:
+    return bool(request.exports) and before.exports is None
+
+
+def _export(request: PitrRestoreRequest, directory: Path, marker: SideMarker) -> SideMarker:
+    """Copy the tables out that are asked for; return what the directory says of itself then."""
+    cluster = side_cluster(directory)
+    exports = tuple(
+        export_table(cluster.server, major_of(cluster.data), request.database or "postgres", table, directory / "export")
+        for table in request.exports
+    )
+    marker = marker.model_copy(update={"exports": exports})
+    mark(directory, marker)
+    return marker
+
+
+def _warnings_of_before(directory: Path) -> tuple[str, ...]:
+    if side_cluster(directory).running:
+        return ("this request was done before; what was recovered then is still there",)
+    hint = f"`pgkeeper pitr stop {directory} --remove` removes it, and the same request recovers it anew"
+    return (f"this request was done before, but the server in {directory} was stopped since; {hint}",)

@@ -7,7 +7,7 @@ PostgreSQL are stopped for as long as a few renames take. The old files are kept
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,11 +24,12 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import CONFIRMATION
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.model.sizes import format_size
+from pgkeeper.operations.asked_before import asked_for, replaced_before
 from pgkeeper.operations.cluster_exchange import exchange_cluster
-from pgkeeper.operations.cluster_replacements import ClusterJournal, cluster_replacements
+from pgkeeper.operations.cluster_replacements import ClusterJournal
 from pgkeeper.operations.pitr_backup import PitrBackupRequest, pitr_backup
 from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
-from pgkeeper.operations.pitr_restore import Recovery, target_told
+from pgkeeper.operations.pitr_restore import Recovery, size_of, target_told
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import server_unit, settle_cluster, settle_clusters
@@ -105,7 +106,7 @@ def replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress
     with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
         for said in settle_clusters(settings, progress):
             progress.note(said)
-        before = done_before("replace", request.request_id, settings)
+        before, _ = replaced_before("replace", request.request_id, asked_for(request.wish), settings)
         if before is not None:
             return as_before(before)
         planned = plan_wish(request.wish, settings, progress)
@@ -135,7 +136,8 @@ class _Replacing:
     def run(self, began: float) -> ReplaceClusterReport:
         recovery = Recovery(self._planned, self._side, self._settings, self._progress)
         locations = recovery.tablespaces()
-        self._require_possible(locations)
+        self._side.require_usable()
+        require_possible(self._planned, self._production, locations.values())
         kept = kept_directory(str(self._production.data), self._stamp, "before")
         coming = {oid: Path(kept_tablespace(str(location), self._stamp, "next")) for oid, location in locations.items()}
         journal = ClusterJournal.begin(
@@ -143,7 +145,7 @@ class _Replacing:
             kind="replace", system_identifier=self._planned.contents.info.system_identifier,
             data_directory=str(self._production.data), kept_as=kept if self._production.there else "", target=target_told(self._planned),
             coming=tuple(map(str, (self._side.directory, self._coming, *coming.values()))),
-            backup=self._planned.plan.backup, request_id=self._request.request_id,
+            backup=self._planned.plan.backup, request_id=self._request.request_id, asked=asked_for(self._request.wish),
         )  # fmt: skip
         try:
             self._recover(journal, recovery, locations, coming)
@@ -174,30 +176,6 @@ class _Replacing:
             warnings=(*recovery.warnings, *warnings),
             request_id=self._request.request_id,
         )
-
-    def _require_possible(self, locations: Mapping[int, Path]) -> None:
-        """Refuse before anything is written what would be refused later."""
-        self._side.require_usable()
-        data = self._production.data
-        if not os.access(data.parent, os.W_OK):
-            raise RefusedError(
-                f"{data} cannot be exchanged for another directory",
-                f"user postgres may not write to {data.parent}",
-                "make that directory postgres's own, or recover with --to-dir and move the files by hand",
-            )
-        for location in locations.values():
-            if not os.access(location, os.W_OK):
-                raise RefusedError(
-                    f"the tablespace in {location} cannot be brought back", "it is not there, or not postgres's own", f"make {location}"
-                )
-        size = sum(backup.size_bytes for backup in self._planned.contents.info.backups if backup.label == self._planned.plan.backup)
-        free = shutil.disk_usage(data.parent).free
-        if free < size + _RESERVE:
-            raise RefusedError(
-                f"there is too little space beside {data}",
-                f"the recovered cluster takes {format_size(size)}, {format_size(free)} are free",
-                "free some space: the files that are there now are kept until you remove them",
-            )
 
     def _recover(self, journal: ClusterJournal, recovery: Recovery, locations: Mapping[int, Path], coming: Mapping[int, Path]) -> None:
         self._side.directory.mkdir(mode=0o700, parents=True)
@@ -239,6 +217,30 @@ def find_production(settings: Settings) -> Production:
     if found.standby:
         raise OperationFailed("this server cannot be replaced", "it is a standby", "set PGHOST and PGPORT to its primary")
     return Production(Path(found.data_directory), there=True, running=True)
+
+
+def require_possible(planned: Planned, production: Production, locations: Iterable[Path]) -> None:
+    """Refuse before anything is written what would be refused later; `locations` are the tablespaces' of the backup."""
+    data = production.data
+    if not os.access(data.parent, os.W_OK):
+        raise RefusedError(
+            f"{data} cannot be exchanged for another directory",
+            f"user postgres may not write to {data.parent}",
+            "make that directory postgres's own, or recover with --to-dir and move the files by hand",
+        )
+    for location in locations:
+        if not os.access(location, os.W_OK):
+            raise RefusedError(
+                f"the tablespace in {location} cannot be brought back", "it is not there, or not postgres's own", f"make {location}"
+            )
+    size = size_of(planned)
+    free = shutil.disk_usage(data.parent).free
+    if free < size + _RESERVE:
+        raise RefusedError(
+            f"there is too little space beside {data}",
+            f"the recovered cluster takes {format_size(size)}, {format_size(free)} are free",
+            "free some space: the files that are there now are kept until you remove them",
+        )
 
 
 def require_helpers(settings: Settings) -> None:
@@ -290,14 +292,6 @@ def back_up(settings: Settings, progress: Progress) -> tuple[str | None, tuple[s
     labels = [outcome.backup.label for outcome in report.outcomes if outcome.backup]
     problems = [f"there is no full backup yet in {outcome.repository}: {outcome.error}" for outcome in report.outcomes if outcome.error]
     return (labels[0] if labels else None), (*report.warnings, *problems)
-
-
-def done_before(kind: str, request_id: str | None, settings: Settings) -> ClusterReplacement | None:
-    """Return the replacement of the same request id, None where there is none."""
-    if request_id is None:
-        return None
-    known = cluster_replacements(settings)
-    return next((one for one in known if (one.kind, one.step, one.request_id) == (kind, "done", request_id)), None)
 
 
 def as_before(known: ClusterReplacement) -> ReplaceClusterReport:

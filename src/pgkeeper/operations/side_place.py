@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pgkeeper.host.apart import lies_in
 from pgkeeper.host.durable import fsync_directory, replace_file
 from pgkeeper.model.errors import OperationFailed, PgkeeperError, RefusedError, UsageError
+from pgkeeper.model.repository import RepositoryName
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
@@ -25,12 +26,24 @@ _RESERVE = 256 << 20
 
 
 class SideMarker(Message):
-    """What a side directory says of itself: made by us, of which cluster, and whether it was finished."""
+    """What a side directory says of itself: made by us, of which cluster, and whether it was finished.
+
+    `asked` says what the request of the `request_id` was. What follows it is known once the cluster is recovered, `exports` once they
+    were made.
+    """
 
     state: Literal["begun", "recovered"]
     system_identifier: str
     made_at: datetime
     target: str
+    request_id: str | None = None
+    asked: str = ""
+    repository: RepositoryName = "local"
+    backup: str = ""
+    timeline: int = 0
+    new_timeline: int = 0
+    recovered_at: datetime | None = None
+    exports: tuple[Path, ...] | None = None
 
 
 def side_cluster(directory: Path) -> SideCluster:
@@ -67,8 +80,8 @@ def productions_places(settings: Settings) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def claim(directory: Path, marker: SideMarker, places: Iterable[Path], needed_bytes: int) -> SideCluster:
-    """Make the directory of a new side cluster, or take the one that an interrupted recovery left; it is empty but for our marker then.
+def require_place(directory: Path, places: Iterable[Path], needed_bytes: int) -> SideCluster:
+    """Return the side cluster that may be made in a directory, or made again, where an interrupted recovery left one.
 
     Raises RefusedError where it lies in production's, holds anything else, or has too little room.
     """
@@ -86,22 +99,38 @@ def claim(directory: Path, marker: SideMarker, places: Iterable[Path], needed_by
         if before.state == "recovered":
             hint = f"`pgkeeper pitr stop {directory} --remove` ends and removes it"
             raise RefusedError(f"{directory} holds a side cluster", f"recovered to {before.target}", hint)
+    else:
+        _require_room(directory, needed_bytes)
+    return cluster
+
+
+def claim(directory: Path, marker: SideMarker, places: Iterable[Path], needed_bytes: int) -> SideCluster:
+    """Make the directory of a new side cluster, or take the one that an interrupted recovery left; it is empty but for our marker then.
+
+    Raises as `require_place` does, and OperationFailed where it can't be made.
+    """
+    cluster = require_place(directory, places, needed_bytes)
+    if directory.exists() and any(directory.iterdir()):
         remove(cluster)
+        _require_room(directory, needed_bytes)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         mark(directory, marker)
     except OSError as error:
         raise OperationFailed(f"cannot make {directory}", error.strerror or "", "user postgres must be able to write there") from error
-    free = shutil.disk_usage(directory).free
+    return cluster
+
+
+def _require_room(directory: Path, needed_bytes: int) -> None:
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if free < needed_bytes + _RESERVE:
-        shutil.rmtree(directory, ignore_errors=True)
         raise RefusedError(
             f"there is too little space in {directory}",
             f"the cluster takes {format_size(needed_bytes)}, {format_size(free)} are free",
             "choose another place with --to-dir",
         )
-    return cluster
 
 
 def mark(directory: Path, marker: SideMarker) -> None:

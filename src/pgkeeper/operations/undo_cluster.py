@@ -15,6 +15,7 @@ from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.exchange import Place, exchange, kept_directory, kept_tablespace
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import CONFIRMATION
+from pgkeeper.operations.asked_before import replaced_before
 from pgkeeper.operations.cluster_exchange import exchange_cluster
 from pgkeeper.operations.cluster_replacements import ClusterJournal, cluster_replacements
 from pgkeeper.operations.pitr import pgbackrest
@@ -22,7 +23,6 @@ from pgkeeper.operations.replace_cluster import (
     ReplaceClusterReport,
     as_before,
     back_up,
-    done_before,
     prepare_for_production,
     require_helpers,
     tablespace_place,
@@ -55,7 +55,7 @@ def undo_cluster(request: UndoClusterRequest, settings: Settings, progress: Prog
     with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
         for said in settle_clusters(settings, progress):
             progress.note(said)
-        before = done_before("undo", request.request_id, settings)
+        before, _ = replaced_before("undo", request.request_id, "", settings)
         if before is not None:
             return as_before(before)
         last = last_replacement(settings)

@@ -228,6 +228,103 @@ def test_the_difference_is_whose_data_the_database_holds(plan: dict[str, Any], b
     assert difference({**plan, "would_change": False}) == {"before": after, "after": after}
 
 
+def recovery(**params: object) -> dict[str, Any]:
+    """Parameters of pgkeeper_pitr as Ansible hands them over."""
+    given = {name: option.get("default") for name, option in module("pgkeeper_pitr").ARGUMENTS.items()}
+    return {**given, "request_id": "a b", **params}
+
+
+def test_a_recovery_is_asked_for_as_given() -> None:
+    params = recovery(
+        target_time="2026-03-01 12:00+01", exclusive=True, timeline=2, backup="20260301-030002F", source="cloud", to_dir="/srv/a b",
+        exports=["public.t", "-x"], database="-d",
+    )  # fmt: skip
+    assert module("pgkeeper_pitr").command_line(params) == [
+        "pitr",
+        "restore",
+        "--request-id=a b",
+        "--target-time=2026-03-01 12:00+01",
+        "--timeline=2",
+        "--backup=20260301-030002F",
+        "--to-dir=/srv/a b",
+        "--exclusive",
+        "--from=cloud",
+        "--database=-d",
+        "--export=public.t",
+        "--export=-x",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"target_name": "-m"}, "--target-name=-m"),
+        ({"target_xid": 0}, "--target-xid=0"),
+        ({"target_lsn": "0/0"}, "--target-lsn=0/0"),
+        ({"immediate": True}, "--immediate"),
+        ({"latest": True}, "--latest"),
+    ],
+)
+def test_each_target_is_asked_for_as_given(params: dict[str, Any], said: str) -> None:
+    command_line = module("pgkeeper_pitr").command_line
+    assert command_line(recovery(**params)) == ["pitr", "restore", "--request-id=a b", said, "--from=local"]
+    replacing = command_line(recovery(**params, replace=True, confirmation="restore"))
+    assert replacing == ["pitr", "restore", "--request-id=a b", said, "--from=local", "--replace", "--confirm=restore"]
+
+
+def test_undoing_a_recovery_is_asked_for_without_a_target() -> None:
+    assert module("pgkeeper_pitr").command_line(recovery(undo=True, confirmation="RESTORE")) == [
+        "pitr",
+        "undo",
+        "--request-id=a b",
+        "--confirm=RESTORE",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"latest": True}, ""),
+        ({"target_xid": 0}, ""),
+        ({"undo": True}, ""),
+        ({}, "say to which moment: one of target_time, target_name, target_xid, target_lsn, immediate, latest"),
+        ({"target_time": ""}, "say to which moment: one of target_time, target_name, target_xid, target_lsn, immediate, latest"),
+        ({"latest": True, "target_name": "m"}, "target_name and latest exclude one another"),
+        ({"undo": True, "latest": True, "replace": True}, "undo excludes latest and replace"),
+        ({"undo": True, "exports": ["t"]}, "undo excludes exports"),
+        ({"latest": True, "replace": True, "to_dir": "/x"}, "replace excludes to_dir"),
+        ({"latest": True, "exports": ["t"]}, "exports need database"),
+        ({"latest": True, "to_dir": "x"}, "to_dir must be an absolute path"),
+    ],
+)
+def test_what_cannot_be_recovered_so_is_said(params: dict[str, Any], said: str) -> None:
+    assert module("pgkeeper_pitr").contradiction(recovery(**params)) == said
+
+
+@pytest.mark.parametrize("option", ["replace", "undo"])
+@pytest.mark.parametrize("word", [None, "", "restore", "yes"])
+def test_without_the_word_no_cluster_is_replaced_or_put_back(option: str, word: str | None) -> None:
+    unconfirmed = module("pgkeeper_pitr").unconfirmed
+    assert option in unconfirmed(recovery(**{option: True}, confirmation=word))
+    assert unconfirmed(recovery(**{option: True}, confirmation="RESTORE")) == ""
+    assert unconfirmed(recovery(confirmation=word)) == ""
+
+
+@pytest.mark.parametrize(
+    ("plan", "before", "after"),
+    [
+        ({"directory": "/d", "target": "T"}, "/d: no cluster\n", "/d: the cluster, recovered to T\n"),
+        ({"data_directory": "/p", "target": "T"}, "production: as it is now\n", "production: recovered to T\n"),
+        ({"data_directory": "/p", "undone": "r"}, "production: as r left it\n", "production: as before r\n"),
+    ],
+    ids=["beside", "replace", "undo"],
+)
+def test_the_difference_is_what_directory_or_production_hold(plan: dict[str, Any], before: str, after: str) -> None:
+    difference = module("pgkeeper_pitr").difference
+    assert difference({**plan, "would_change": True}) == {"before": before, "after": after}
+    assert difference({**plan, "would_change": False}) == {"before": after, "after": after}
+
+
 def job(**values: object) -> dict[str, Any]:
     return {"state": "running", "phase": "dump of app", "done_bytes": 0, "total_bytes": None, **values}
 
@@ -261,6 +358,27 @@ def test_what_fails_besides_the_databases_is_said_last() -> None:
     error = {"what": "the bucket changed", "why": "", "hint": "", "exit_status": 4}
     report = {"outcomes": [{"database": "b", "status": "done"}], "error": error}
     assert module("ansible.module_utils.pgkeeper_module").failures(report) == "the bucket changed"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"archived": True, "archive_problem": "", "backup": "20260301-030002F"}, ""),
+        ({"archived": False, "archive_problem": "no space left", "backup": "20260301-030002F"}, "is not archived: no space left"),
+        ({"archived": True, "archive_problem": "", "backup": None}, "there is no full backup"),
+    ],
+)
+def test_a_cluster_that_cannot_be_recovered_again_is_a_failure(facts: dict[str, Any], said: str) -> None:
+    failures = module("ansible.module_utils.pgkeeper_module").failures
+    assert said in failures({**facts, "changed": True})
+    assert bool(failures({**facts, "changed": True})) == bool(said)
+    assert failures({**facts, "changed": False}) == ""
+
+
+def test_a_failure_in_a_repository_is_said_with_its_name() -> None:
+    error = {"what": "cannot be used", "why": "", "hint": "", "exit_status": 1}
+    report = {"outcomes": [{"repository": "cloud", "error": error}, {"repository": "local", "error": None}]}
+    assert module("ansible.module_utils.pgkeeper_module").failures(report) == "cloud: cannot be used"
 
 
 @pytest.mark.parametrize(

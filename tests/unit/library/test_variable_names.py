@@ -29,7 +29,7 @@ def test_each_variable_of_the_roles_is_known(root: Path, variable_names: ModuleT
     assert variable_names.complaints(defaults, variable_names.known(root)) == []
 
 
-@pytest.mark.parametrize("name", ["backup", "deploy", "restore", "uninstall", "verify"])
+@pytest.mark.parametrize("name", ["backup", "deploy", "pitr", "restore", "uninstall", "verify"])
 def test_a_playbook_says_at_its_beginning_what_it_takes_and_has_no_other_names_of_that_kind(
     root: Path, variable_names: ModuleType, name: str
 ) -> None:
