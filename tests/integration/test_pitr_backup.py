@@ -197,3 +197,27 @@ def test_without_a_second_repository_there_is_nothing_to_attach(archive: Archive
     finally:
         configuration.write_text(kept)
         link.symlink_to(configuration)
+
+
+def test_what_has_had_its_days_goes_and_nothing_else(archive: Archive) -> None:
+    nothing = archive.pgkeeper("pitr", "expire", "--json").exits(DONE).json
+    assert [(outcome["backups"], outcome["error"]) for outcome in nothing["outcomes"]] == [([], None), ([], None)]
+    labels = [backup["label"] for backup in repositories(archive)["local"]["backups"]]
+    archive.pgkeeper("pitr", "backup", "--kind", "full", "--to", "local").exits(DONE)
+    (newest,) = [backup["label"] for backup in repositories(archive)["local"]["backups"] if backup["label"] not in labels]
+    whole = archive.configuration.read_text()
+    archive.configuration.write_text(
+        whole.replace("retention-full-type=time", "retention-full-type=count").replace("retention-full=7", "retention-full=1")
+    )
+    try:
+        (planned, _) = archive.pgkeeper("pitr", "expire", "--dry-run", "--json").exits(DONE).json["outcomes"]
+        assert sorted(planned["backups"]) == sorted(labels)
+        assert len(repositories(archive)["local"]["backups"]) == len(labels) + 1
+        (gone, _) = archive.pgkeeper("pitr", "expire", "--json").exits(DONE).json["outcomes"]
+    finally:
+        archive.configuration.write_text(whole)
+    assert (sorted(gone["backups"]), gone["log"]) == (sorted(labels), planned["log"])
+    local = repositories(archive)["local"]
+    assert [backup["label"] for backup in local["backups"]] == [newest]
+    assert local["gaps"] == []
+    assert archive.pgkeeper("pitr", "expire").exits(DONE).stdout.startswith("local: backups removed: none")

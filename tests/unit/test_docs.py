@@ -28,6 +28,7 @@ from pgkeeper.operations.pin import PinReport
 from pgkeeper.operations.pitr_attach import AttachReport, DetachReport
 from pgkeeper.operations.pitr_backup import PitrBackupReport
 from pgkeeper.operations.pitr_check import PitrCheckReport
+from pgkeeper.operations.pitr_expire import PitrExpireReport
 from pgkeeper.operations.pitr_mark import MarkReport
 from pgkeeper.operations.pitr_restore import PitrRestorePlan, PitrRestoreReport
 from pgkeeper.operations.pitr_verify import PitrVerifyReport
@@ -80,6 +81,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "pitr-verify": PitrVerifyReport,
     "pitr-detach": DetachReport,
     "pitr-attach": AttachReport,
+    "pitr-expire": PitrExpireReport,
     "pitr-restore-plan": PitrRestorePlan,
     "pitr-restore": PitrRestoreReport,
     "pitr-replace-plan": ReplaceClusterPlan,

@@ -8,7 +8,7 @@ import typer
 from pgkeeper.cli import pitr_restore
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import WaitOption, as_duration
-from pgkeeper.cli.pitr_show import show_attach, show_backup, show_check, show_verify, show_window
+from pgkeeper.cli.pitr_show import show_attach, show_backup, show_check, show_expire, show_verify, show_window
 from pgkeeper.cli.say import complain, say
 from pgkeeper.cli.tables import moment
 from pgkeeper.model.physical_backup import BackupKind
@@ -138,6 +138,22 @@ def verify_command(
             complain(str(outcome.error))
     for warning in report.warnings:
         door.warn(warning)
+    finish(report.exit_status)
+
+
+@app.command("expire")
+def expire_command(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False, json: JsonOption = False
+) -> None:
+    """Remove physical backups past their days, and the log that none of those left needs. Every `pitr backup` does so, too."""
+    from pgkeeper.operations.pitr_expire import pitr_expire
+
+    door = open_door(json=json)
+    report = pitr_expire(door.settings, dry_run=dry_run)
+    door.show("pitr-expire", report, lambda: show_expire(report))
+    for outcome in report.outcomes:
+        if outcome.error is not None:
+            complain(str(outcome.error))
     finish(report.exit_status)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pgkeeper.operations.pitr_attach import AttachReport
     from pgkeeper.operations.pitr_backup import PitrBackupOutcome, PitrBackupReport
     from pgkeeper.operations.pitr_check import PitrCheckReport
+    from pgkeeper.operations.pitr_expire import PitrExpireReport
     from pgkeeper.operations.pitr_verify import PitrVerifyReport
     from pgkeeper.operations.pitr_window import RepositoryWindow, WindowReport
 
@@ -30,6 +31,15 @@ def show_verify(report: "PitrVerifyReport") -> None:
         reason = f": {outcome.reason}" if outcome.reason else ""
         if outcome.status in ("whole", "skipped"):
             say(f"{outcome.subject} {outcome.name}: {outcome.status}{reason}")
+
+
+def show_expire(report: "PitrExpireReport") -> None:
+    """Say what went, or would go."""
+    would = "would go" if report.dry_run else "removed"
+    for outcome in report.outcomes:
+        if outcome.error is None:
+            log = ", ".join(f"{first} to {last}" for first, last in outcome.log) or "none"
+            say(f"{outcome.repository}: backups {would}: {', '.join(outcome.backups) or 'none'}; log {would}: {log}")
 
 
 def show_attach(report: "AttachReport") -> None:
