@@ -35,8 +35,8 @@ class PitrExpireReport(Message):
 def pitr_expire(settings: Settings, *, dry_run: bool) -> PitrExpireReport:
     """Have pgBackRest remove by its configured retention: backups past their days, and log that no backup needs.
 
-    The last backup that a moment within those days needs stays. Raises ConfigurationError (exit status 3) where nothing is set up, BusyError
-    while a backup is made.
+    The last backup that a moment within those days needs stays. Raises ConfigurationError (exit status 3) where nothing is set up,
+    BusyError while a backup is made.
     """
     program = pgbackrest(settings)
     outcomes = []
