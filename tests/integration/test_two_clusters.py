@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from .support.cluster import Cluster
 from .support.product import DONE, FAILED, USAGE, Pgkeeper
+from .support.waiting import wait_until
 from .support.workspace import Workspace
 
 CONFIRMED = ("--confirm", "RESTORE", "--json")
@@ -44,6 +46,9 @@ def lead_to(pgkeeper: Pgkeeper, cluster: Cluster) -> None:
 def replace(pgkeeper: Pgkeeper, cluster: Cluster) -> dict[str, Any]:
     """Back up the cluster's `app`, and put that in its place."""
     lead_to(pgkeeper, cluster)
+    # Two clusters may have backups of one second, whose id then means neither.
+    taken = {backup["backup_id"] for backup in pgkeeper("list", "--json").exits(DONE).json["backups"]}
+    wait_until(lambda: f"app-{datetime.now(UTC):%Y%m%dT%H%M%SZ}" not in taken, "a second without a backup")
     backup_id = pgkeeper.backup("app")
     report = dict(pgkeeper("restore", backup_id, "--replace", *CONFIRMED).exits(DONE).json)
     pgkeeper.databases.add(report["kept_as"])
