@@ -4,13 +4,13 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
+from pgkeeper.model.absolute_path import AbsolutePath
 from pgkeeper.model.prices import Price, parse_prices
 
 Provider = Literal["backblaze", "aws", "gcs"]
@@ -50,12 +50,6 @@ class BucketSettings:
     key: SecretStr = field(repr=False)
 
 
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return path
-
-
 class OffSiteSettings(BaseSettings):
     """The part of the settings that speaks of copies off site.
 
@@ -75,9 +69,9 @@ class OffSiteSettings(BaseSettings):
     encryption_enabled: bool = True
     encryption_method: Literal["openssl", "age"] = "openssl"
     encryption_key: SecretStr = SecretStr("")
-    encryption_key_file: Annotated[Path, AfterValidator(_absolute)] | None = None
+    encryption_key_file: AbsolutePath | None = None
     age_recipients: tuple[str, ...] = ()
-    age_identity_file: Annotated[Path, AfterValidator(_absolute)] | None = None
+    age_identity_file: AbsolutePath | None = None
     age_signers: tuple[str, ...] = ()
     replica_provider: Provider | None = None
     replica_bucket_name: str = ""

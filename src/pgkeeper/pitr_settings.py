@@ -2,16 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return path
+from pgkeeper.model.absolute_path import AbsolutePath
 
 
 class PitrSettings(BaseSettings):
@@ -23,8 +18,8 @@ class PitrSettings(BaseSettings):
 
     pitr_enabled: bool = False
     pitr_stanza: str = ""
-    pitr_config_file: Annotated[Path, AfterValidator(_absolute)] = Path("/etc/pgkeeper/pgbackrest.conf")
-    pitr_dir: Annotated[Path, AfterValidator(_absolute)] = Path()
+    pitr_config_file: AbsolutePath = Path("/etc/pgkeeper/pgbackrest.conf")
+    pitr_dir: AbsolutePath = Path()
     pitr_retention_days: int = Field(default=7, ge=1, le=3650)
 
     @field_validator("pitr_stanza")

@@ -11,12 +11,13 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from dotenv.parser import parse_stream
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pgkeeper.model.absolute_path import AbsolutePath
 from pgkeeper.model.errors import ConfigurationError
 from pgkeeper.model.retention import Policy
 from pgkeeper.off_site_settings import PROVIDER_VARIABLES, OffSiteSettings
@@ -28,15 +29,6 @@ DEFAULT_FILE = Path("/etc/pgkeeper/pgkeeper.env")
 _PREFIX = "BACKUP_"
 _PRESET_DAYS = {"7+30": (7, 30), "14+60": (14, 60), "30+90": (30, 90)}
 """For how many days a preset keeps local backups, and copies off site."""
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
-    return path
-
-
-Directory = Annotated[Path, AfterValidator(_absolute)]
 
 
 class Settings(OffSiteSettings, PitrSettings):
@@ -52,11 +44,11 @@ class Settings(OffSiteSettings, PitrSettings):
     project_name: str = Field(default_factory=socket.gethostname, min_length=1)
     console_url: str = ""
     databases: tuple[str, ...] = ()
-    dir: Directory = Path("/var/backups/pgkeeper")
-    state_dir: Directory = Path("/var/lib/pgkeeper")
+    dir: AbsolutePath = Path("/var/backups/pgkeeper")
+    state_dir: AbsolutePath = Path("/var/lib/pgkeeper")
     catalog_url: SecretStr = SecretStr("")
-    log_dir: Directory = Path("/var/log/pgkeeper")
-    proof_dir: Directory = Path()
+    log_dir: AbsolutePath = Path("/var/log/pgkeeper")
+    proof_dir: AbsolutePath = Path()
     retention_preset: Literal["7+30", "14+60", "30+90", "custom"] | None = None
     local_retention_days: int = Field(default=7, ge=1, le=36500)
     keep_daily: int = Field(default=0, ge=0, le=36500)

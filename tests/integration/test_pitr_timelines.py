@@ -24,13 +24,6 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     made.cluster.stop()
 
 
-def commit(archive: Archive) -> datetime:
-    archive.cluster.execute("insert into t values (clock_timestamp())")
-    ((at,),) = archive.cluster.query("select max(at) from t")
-    assert isinstance(at, datetime)
-    return at
-
-
 def recover(archive: Archive) -> None:
     """Let the cluster itself go through archive recovery to the end of its log: it comes up on a new timeline."""
     where = f"--config={archive.configuration} --config-include-path={archive.pgkeeper.state}/pitr/attached --stanza=test"
@@ -52,11 +45,11 @@ def close(text: str, at: datetime) -> bool:
 
 
 def test_both_timelines_end_with_their_own_last_commit(archive: Archive) -> None:
-    old = commit(archive)
+    old = archive.commit()
     archive.switch()
     before = spans(archive)
     recover(archive)
-    new = commit(archive)
+    new = archive.commit()
     archive.switch()
     after = spans(archive)
     assert set(after) == {1, 2}

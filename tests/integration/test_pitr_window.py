@@ -26,23 +26,15 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     made.cluster.stop()
 
 
-def commit(archive: Archive) -> datetime:
-    """Commit a row and return when that was, as the server says."""
-    archive.cluster.execute("insert into t values (clock_timestamp())")
-    ((at,),) = archive.cluster.query("select max(at) from t")
-    assert isinstance(at, datetime)
-    return at
-
-
 def moment(text: str) -> datetime:
     """Return a time of a document."""
     return datetime.fromisoformat(text)
 
 
 def test_the_window_ends_with_the_last_archived_commit(archive: Archive) -> None:
-    at = commit(archive)
+    at = archive.commit()
     archive.switch()
-    commit(archive)
+    archive.commit()
     report = archive.pgkeeper("pitr", "window", "--json").exits(DONE).json
     (local,) = report["repositories"]
     (span,) = local["spans"]
@@ -58,7 +50,7 @@ def test_the_window_ends_with_the_last_archived_commit(archive: Archive) -> None
 
 
 def test_log_without_commits_does_not_move_the_end(archive: Archive) -> None:
-    commit(archive)
+    archive.commit()
     archive.switch()
     before = archive.pgkeeper("pitr", "window", "--json").exits(DONE).json["repositories"][0]["spans"][-1]
     for _ in range(3):
@@ -82,7 +74,7 @@ def test_a_prepared_transaction_counts_when_it_is_committed(archive: Archive) ->
 
 
 def test_what_was_learnt_of_a_segment_is_not_fetched_again(archive: Archive) -> None:
-    commit(archive)
+    archive.commit()
     archive.switch()
     archive.pgkeeper("pitr", "window").exits(DONE)
     known = archive.pgkeeper.state / "pitr" / "segments.json"
@@ -149,7 +141,7 @@ def test_a_name_that_postgresql_would_not_keep_is_refused(archive: Archive, name
 
 
 def test_a_check_ends_a_segment_and_finds_it_archived(archive: Archive) -> None:
-    at = commit(archive)
+    at = archive.commit()
     report = archive.pgkeeper("pitr", "check", "--json").exits(DONE).json
     (local,) = report["repositories"]
     assert local["archived"]
@@ -159,11 +151,11 @@ def test_a_check_ends_a_segment_and_finds_it_archived(archive: Archive) -> None:
 
 
 def test_a_missing_segment_is_named_until_a_backup_lies_behind_it(archive: Archive) -> None:
-    before = commit(archive)
+    before = archive.commit()
     archive.switch()
-    commit(archive)
+    archive.commit()
     lost = archive.switch()
-    commit(archive)
+    archive.commit()
     archive.switch()
     for file in archive.repository.rglob(f"{lost}-*"):
         file.unlink()

@@ -5,6 +5,7 @@ anybody may have written to them, on its own otherwise.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +35,26 @@ class Exchanged:
     archived: Archiving
 
 
-def exchange_cluster(journal: ClusterJournal, known: ClusterReplacement, settings: Settings, progress: Progress) -> Exchanged:
+def exchange_recovered(
+    journal: ClusterJournal, recover: Callable[[], None], settings: Settings, progress: Progress
+) -> tuple[ClusterReplacement, Exchanged]:
+    """Do what recovers the cluster beside, which notes in the journal how files are exchanged, and exchange them.
+
+    Returns what the journal tells then, and what came of it. Raises what `recover` raises, after what it left was cleared up, and what
+    goes wrong after production was touched: then everything is up again.
+    """
+    try:
+        recover()
+    except BaseException:
+        if known := journal.read():
+            settle_cluster(settings, known, progress)
+        raise
+    known = journal.read()
+    assert known is not None
+    return known, _exchange(journal, known, settings, progress)
+
+
+def _exchange(journal: ClusterJournal, known: ClusterReplacement, settings: Settings, progress: Progress) -> Exchanged:
     """Put the recovered files in the place of production's, as `known` says. Raises PgkeeperError after everything is up again."""
     services = Services(settings.app_services, settings.state_dir)
     began = time.monotonic()

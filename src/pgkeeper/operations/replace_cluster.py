@@ -25,14 +25,14 @@ from pgkeeper.model.replacement import CONFIRMATION
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.asked_before import asked_for, replaced_before
-from pgkeeper.operations.cluster_exchange import exchange_cluster
+from pgkeeper.operations.cluster_exchange import exchange_recovered
 from pgkeeper.operations.cluster_replacements import ClusterJournal
 from pgkeeper.operations.pitr_backup import PitrBackupRequest, pitr_backup
 from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
 from pgkeeper.operations.pitr_restore import Recovery, size_of, target_told
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
-from pgkeeper.operations.settle_cluster import server_unit, settle_cluster, settle_clusters
+from pgkeeper.operations.settle_cluster import server_unit, settle_clusters
 from pgkeeper.pgbackrest.configuration import configured_paths
 from pgkeeper.postgres.data_directory import announce_timeline, control_facts, major_of, tablespace_version_directory
 from pgkeeper.postgres.facts import identify, list_databases
@@ -147,15 +147,9 @@ class _Replacing:
             coming=tuple(map(str, (self._side.directory, self._coming, *coming.values()))),
             backup=self._planned.plan.backup, request_id=self._request.request_id, asked=asked_for(self._request.wish),
         )  # fmt: skip
-        try:
-            self._recover(journal, recovery, locations, coming)
-        except BaseException:
-            if known := journal.read():
-                settle_cluster(self._settings, known, self._progress)
-            raise
-        known = journal.read()
-        assert known is not None
-        exchanged = exchange_cluster(journal, known, self._settings, self._progress)
+        known, exchanged = exchange_recovered(
+            journal, lambda: self._recover(journal, recovery, locations, coming), self._settings, self._progress
+        )
         log.info("cluster replaced", target=known.target, downtime_seconds=exchanged.downtime_seconds, kept_as=known.kept_as)
         label, warnings = back_up(self._settings, self._progress)
         return ReplaceClusterReport(

@@ -16,7 +16,7 @@ from pgkeeper.model.exchange import Place, exchange, kept_directory, kept_tables
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import CONFIRMATION
 from pgkeeper.operations.asked_before import replaced_before
-from pgkeeper.operations.cluster_exchange import exchange_cluster
+from pgkeeper.operations.cluster_exchange import exchange_recovered
 from pgkeeper.operations.cluster_replacements import ClusterJournal, cluster_replacements
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.replace_cluster import (
@@ -28,7 +28,7 @@ from pgkeeper.operations.replace_cluster import (
     tablespace_place,
 )
 from pgkeeper.operations.reports import Message
-from pgkeeper.operations.settle_cluster import settle_cluster, settle_clusters
+from pgkeeper.operations.settle_cluster import settle_clusters
 from pgkeeper.pgbackrest.restore import restore_command
 from pgkeeper.postgres.data_directory import control_facts, link_tablespaces, major_of, tablespace_version_directory
 from pgkeeper.postgres.side_cluster import SideCluster
@@ -93,15 +93,7 @@ def _undo(
         kept_as=kept_directory(last.data_directory, stamp, "after"), target=f"before {last.replacement_id}",
         coming=(str(side.directory),), backup=last.backup, request_id=request.request_id,
     )  # fmt: skip
-    try:
-        _recover(last, side, stamp, journal, settings, progress)
-    except BaseException:
-        if known := journal.read():
-            settle_cluster(settings, known, progress)
-        raise
-    known = journal.read()
-    assert known is not None
-    exchanged = exchange_cluster(journal, known, settings, progress)
+    known, exchanged = exchange_recovered(journal, lambda: _recover(last, side, stamp, journal, settings, progress), settings, progress)
     log.info("replacement of the cluster undone", undone=last.replacement_id, downtime_seconds=exchanged.downtime_seconds)
     label, warnings = back_up(settings, progress)
     return ReplaceClusterReport(

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from pgkeeper.model.wal import Segment
+from pgkeeper.postgres.archiver import end_segment
 from pgkeeper.postgres.server import Server, told
 
 _POLL_SECONDS = 0.2
@@ -31,20 +32,17 @@ def archives(server: Server, wait: timedelta) -> Archiving:
         row = session.execute("SELECT current_setting('archive_mode') AS mode").fetchone()
         if row is None or row["mode"] == "off":
             return Archiving("", "archive_mode is off")
-        # Without a record of its own an empty segment would not be ended.
-        session.execute("SELECT pg_create_restore_point('pgkeeper: is the log archived?')")
-        row = session.execute("SELECT pg_walfile_name(pg_switch_wal()) AS name").fetchone()
-        assert row is not None
-        wanted = Segment.parse(row["name"])
+        segment = end_segment(session, "pgkeeper: is the log archived?")
+        wanted = Segment.parse(segment)
         deadline = time.monotonic() + wait.total_seconds()
         while True:
             state = session.execute(_STATE).fetchone()
             assert state is not None
             if _number(state["last_archived_wal"]) >= (wanted.timeline, wanted.number):
-                return Archiving(row["name"])
+                return Archiving(segment)
             if time.monotonic() > deadline:
                 failing = f"the last attempt, of {state['last_failed_wal']}, failed" if state["failing"] else "nothing happened"
-                return Archiving(row["name"], f"{failing} within {wait.total_seconds():.0f} s")
+                return Archiving(segment, f"{failing} within {wait.total_seconds():.0f} s")
             time.sleep(_POLL_SECONDS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -68,6 +69,13 @@ class Archive:
         )
         assert done.returncode == 0, f"pgbackrest {command}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def commit(self) -> datetime:
+        """Commit a row into table `t` and return when that was, as the server says."""
+        self.cluster.execute("insert into t values (clock_timestamp())")
+        ((at,),) = self.cluster.query("select max(at) from t")
+        assert isinstance(at, datetime)
+        return at
 
     def psql_at(self, directory: Path, query: str) -> str:
         """The answer of a side cluster to a question."""
