@@ -107,6 +107,36 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     assert directories(archive) == ["main-data", "main-data.after", "main-data.before"]
 
 
+def test_tablespaces_made_and_dropped_since_the_backup_go_back_and_forward_too(
+    archive: Archive, unit: ServerUnit, workspace: Workspace
+) -> None:
+    home = archive.cluster.data.parent
+    dropped, made = workspace.directory(f"{home.name}/dropped"), workspace.directory(f"{home.name}/made")
+    archive.cluster.execute(f"create tablespace dropped location '{dropped}'")
+    archive.cluster.execute("create table d tablespace dropped as select 7 as n")
+    at = write(archive, 1)
+    archive.cluster.execute("drop table d")
+    archive.cluster.execute("drop tablespace dropped")
+    archive.cluster.execute(f"create tablespace made location '{made}'")
+    archive.cluster.execute("create table m tablespace made as select 8 as n")
+    write(archive, 2)
+    archive.switch()
+
+    def tablespaces() -> list[str]:
+        asked = archive.cluster.query("select pg_tablespace_location(oid) from pg_tablespace where spcname not like 'pg_%%' order by 1")
+        return [Path(str(location)).name for (location,) in asked]
+
+    for _ in range(2):
+        pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE)
+        assert (rows(archive), tablespaces()) == ([1], ["dropped", "fast"])
+        assert archive.cluster.query("select n from d") == [(7,)]
+        assert list(dropped.glob("PG_*"))
+        pitr(archive, "undo", "--confirm", "RESTORE").exits(DONE)
+        assert (rows(archive), tablespaces()) == ([1, 2], ["fast", "made"])
+        assert archive.cluster.query("select n from m") == [(8,)]
+    assert list(dropped.glob(".pgkeeper-next-*")) == []
+
+
 def test_a_request_is_done_once(archive: Archive, unit: ServerUnit) -> None:
     at = write(archive, 1)
     write(archive, 2)

@@ -18,6 +18,7 @@ from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE, Run
 from .support.waiting import wait_until
 from .support.workspace import Workspace
 
+WITHOUT_NAMESPACES = ("bwrap", "--unshare-user", "--disable-userns", "--dev-bind", "/", "/")
 ROWS = "select coalesce(string_agg(n::text, ',' order by n), '') from t"
 
 
@@ -249,6 +250,53 @@ def test_a_side_cluster_reaches_out_for_nothing(archive: Archive, moments: dict[
     archive.cluster.execute("insert into followed values (1)")
     arrived = "select count(*) from followed"
     wait_until(lambda: archive.cluster.query(arrived, database="subscriber") == [(1,)], "what production's subscription follows")
+
+
+def test_a_tablespace_made_after_the_backup_is_recovered_beside_productions_too(
+    archive: Archive, moments: dict[int, datetime], workspace: Workspace
+) -> None:
+    # Its place stands in the log, and replaying it would write there.
+    later, gone = workspace.directory("side-later"), workspace.directory("side-gone")
+    archive.cluster.execute(f"create tablespace gone location '{gone}'")
+    archive.cluster.execute("create table brief (n int) tablespace gone; insert into brief values (1); drop table brief;")
+    archive.cluster.execute("drop tablespace gone")
+    archive.cluster.execute(f"create tablespace later location '{later}'")
+    archive.cluster.execute("create table late (n int) tablespace later; insert into late select generate_series(1, 1000); checkpoint;")
+    ((at,),) = archive.cluster.query("select clock_timestamp()::text")
+    archive.cluster.execute("update late set n = -n; checkpoint;")
+    archive.switch()
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for place in (later, gone) for path in place.rglob("*") if path.is_file()}
+
+    before, listed = files(), production(archive)
+    report = restore(archive, "--target-time", str(at))
+    directory = Path(report["directory"])
+    assert archive.psql_at(directory, "select count(*), min(n) from late") == "1000|1"
+    places = archive.psql_at(directory, "select pg_tablespace_location(oid) from pg_tablespace where spcname = 'later'")
+    assert Path(places).is_relative_to(directory)
+    # It stays so for whoever starts that server later, by hand.
+    assert all(link.readlink().is_relative_to(directory) for link in (directory / "data" / "pg_tblspc").iterdir())
+    assert found(archive, report, "select sum(n) from late") == "500500"
+    assert files() == before
+    assert production(archive) == listed
+    archive.cluster.execute("drop table late")
+    archive.cluster.execute("drop tablespace later")
+
+
+def test_where_the_kernel_cannot_confine_the_server_it_is_said_and_what_would_be_written_over_is_refused(
+    archive: Archive, moments: dict[int, datetime], workspace: Workspace
+) -> None:
+    def without_namespaces(*arguments: str) -> Run:
+        return archive.pgkeeper("pitr", *arguments, "--json", seconds=120, within=WITHOUT_NAMESPACES)
+
+    report = without_namespaces("restore", "--target-time", moments[1].isoformat()).exits(DONE).json
+    assert any("by its settings alone" in warning for warning in report["warnings"])
+    assert found(archive, report) == "1"
+    later = workspace.directory("side-unsafe")
+    archive.cluster.execute(f"create tablespace unsafe location '{later}'")
+    assert str(later) in without_namespaces("restore", "--target-time", moments[2].isoformat()).exits(REFUSED).error
+    archive.cluster.execute("drop tablespace unsafe")
 
 
 def test_tables_are_copied_out_into_files_that_psql_loads(archive: Archive, moments: dict[int, datetime]) -> None:

@@ -29,7 +29,7 @@ _TRY_SECONDS = 20
 def require_sandbox() -> None:
     """Find out by trying whether a sandbox can be had. Raises RefusedError (exit status 6) with the reason."""
     hint = "install the package bubblewrap, and allow user namespaces (sysctl user.max_user_namespaces)"
-    if _bubblewrap() is None:
+    if bubblewrap() is None:
         raise RefusedError("programs cannot be shut in on this host", "bwrap (package bubblewrap) is missing", hint)
     try:
         run([*_shut_in({}), "/usr/bin/true"], {}, timeout=_TRY_SECONDS)
@@ -99,19 +99,20 @@ class _ShutIn(Child):
 def _may_forbid_namespaces() -> bool:
     """Tell whether a sandbox can be kept from making user namespaces of its own: not where /proc/sys is read-only, as in containers."""
     try:
-        run([_bubblewrap() or "bwrap", *_NO_MORE_NAMESPACES, "--ro-bind", "/", "/", "/usr/bin/true"], {}, timeout=_TRY_SECONDS)
+        run([bubblewrap() or "bwrap", *_NO_MORE_NAMESPACES, "--ro-bind", "/", "/", "/usr/bin/true"], {}, timeout=_TRY_SECONDS)
     except PgkeeperError:
         return False
     return True
 
 
-def _bubblewrap() -> str | None:
+def bubblewrap() -> str | None:
+    """Return the program that makes namespaces without any privilege; None where it is not installed."""
     return shutil.which("bwrap", path="/usr/bin:/usr/local/bin")
 
 
 def _shut_in(writable: Mapping[str, Path]) -> list[str]:
     arguments = [
-        _bubblewrap() or "bwrap",
+        bubblewrap() or "bwrap",
         "--unshare-all",
         *(_NO_MORE_NAMESPACES if _may_forbid_namespaces() else ()),
         "--die-with-parent",

@@ -2,20 +2,16 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import IntegrityError, OperationFailed
 from pgkeeper.model.progress import Progress
-from pgkeeper.model.recovery_target import show_time
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.asked_before import asked_for, require_same
-from pgkeeper.operations.pitr import pgbackrest
-from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
+from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish
+from pgkeeper.operations.recovery import Recovery, size_of, target_told
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.side_place import (
     SideMarker,
@@ -28,11 +24,9 @@ from pgkeeper.operations.side_place import (
     require_side,
     side_cluster,
 )
-from pgkeeper.pgbackrest.restore import backup_tablespaces, restore, restore_command
-from pgkeeper.postgres.data_directory import major_of
+from pgkeeper.postgres.data_directory import link_tablespaces, major_of, tablespace_links
 from pgkeeper.postgres.export import export_table
-from pgkeeper.postgres.facts import ClusterIdentity
-from pgkeeper.postgres.side_cluster import PORT, SideCluster
+from pgkeeper.postgres.side_cluster import PORT
 from pgkeeper.settings import Settings
 
 _ID = "%Y%m%dT%H%M%S"
@@ -153,7 +147,9 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
         cluster = claim(directory, marker, productions_places(settings), size_of(planned))
         recovery = Recovery(planned, cluster, settings, progress)
         recovery.fetch({oid: directory / "tablespaces" / str(oid) for oid in recovery.tablespaces()})
-        found = recovery.recover()
+        found = recovery.recover(lambda location: directory / "tablespaces" / f"later{location}".replace("/", "-"))
+        links = tablespace_links(cluster.data)
+        link_tablespaces(cluster.data, {oid: recovery.made[location] for oid, location in links.items() if location in recovery.made})
         marker = marker.model_copy(update={"state": "recovered", "new_timeline": found.timeline, "recovered_at": datetime.now(UTC)})
         mark(directory, marker)
         with recovery.phase("export"):
@@ -188,70 +184,6 @@ def _report(
         warnings=warnings,
         request_id=marker.request_id,
     )
-
-
-class Recovery:
-    """One recovery on its way into a side cluster's directory."""
-
-    def __init__(self, planned: Planned, cluster: SideCluster, settings: Settings, progress: Progress) -> None:
-        self._plan = planned.plan
-        self._planned = planned
-        self._cluster = cluster
-        self._program = pgbackrest(settings)
-        self._progress = progress
-        self.phases: dict[str, float] = {}
-        self.warnings: list[str] = list(planned.warnings)
-
-    def tablespaces(self) -> dict[int, Path]:
-        """Return the tablespaces in the backup: where each lay in production, by OID."""
-        return backup_tablespaces(self._program, self._plan.repository, self._plan.backup)
-
-    def fetch(self, tablespaces: Mapping[int, Path]) -> None:
-        """Write the backup's files, those of its tablespaces to the places that are given. Raises PgBackRestFailed."""
-        with self.phase(f"fetch backup {self._plan.backup}", "fetch"):
-            for path in (self._cluster.data, *tablespaces.values()):
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.warnings += restore(
-                self._program,
-                self._plan.repository,
-                self._plan.backup,
-                self._cluster.data,
-                tablespaces,
-                size_of(self._planned),
-                self._progress,
-            )
-
-    def recover(self) -> ClusterIdentity:
-        """Replay the log to the target, and return what the cluster is then. Raises OperationFailed, IntegrityError."""
-        command = restore_command(self._program, self._plan.repository, self._cluster.data)
-        with self.phase(f"replay the log to {self._plan.target.describe()}", "replay"):
-            self._cluster.configure({**self._plan.settings, "restore_command": command})
-            found = self._cluster.recover(lambda segment: self._progress.note(f"replaying segment {segment}") if segment else None)
-        wanted = self._planned.contents.info.system_identifier
-        if found.system_identifier != wanted:
-            raise IntegrityError("what was recovered is another cluster", f"{found.system_identifier}, not {wanted}")
-        if found.timeline <= self._plan.timeline:
-            raise OperationFailed("recovery ended on another timeline", f"{found.timeline}, and it was to branch off {self._plan.timeline}")
-        return found
-
-    @contextmanager
-    def phase(self, told: str, name: str = "") -> Iterator[None]:
-        """Time a phase, and tell of it."""
-        self._progress.phase(told)
-        began = time.monotonic()
-        yield
-        self.phases[name or told] = round(time.monotonic() - began, 3)
-
-
-def target_told(planned: Planned) -> str:
-    """Return in words to which moment a recovery goes."""
-    target = planned.plan.target
-    return target.describe() if target.at is None else show_time(target.at, planned.zone) + (" (exclusive)" if target.exclusive else "")
-
-
-def size_of(planned: Planned) -> int:
-    """Return how many bytes the planned backup takes once it is fetched."""
-    return next(backup.size_bytes for backup in planned.contents.info.backups if backup.label == planned.plan.backup)
 
 
 def stop_side(directory: Path, *, clear: bool) -> None:

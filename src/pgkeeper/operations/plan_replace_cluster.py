@@ -10,7 +10,7 @@ from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.asked_before import asked_for, replaced_before
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import plan_wish
-from pgkeeper.operations.pitr_restore import size_of, target_told
+from pgkeeper.operations.recovery import size_of, target_told
 from pgkeeper.operations.replace_cluster import ReplaceClusterRequest, find_production, require_helpers, require_possible
 from pgkeeper.operations.reports import Message
 from pgkeeper.pgbackrest.restore import backup_tablespaces

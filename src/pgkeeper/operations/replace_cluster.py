@@ -29,12 +29,12 @@ from pgkeeper.operations.cluster_exchange import exchange_recovered
 from pgkeeper.operations.cluster_replacements import ClusterJournal
 from pgkeeper.operations.pitr_backup import PitrBackupRequest, pitr_backup
 from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
-from pgkeeper.operations.pitr_restore import Recovery, size_of, target_told
 from pgkeeper.operations.places import server
+from pgkeeper.operations.recovery import Recovery, size_of, target_told
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import server_unit, settle_clusters
 from pgkeeper.pgbackrest.configuration import configured_paths
-from pgkeeper.postgres.data_directory import announce_timeline, control_facts, major_of, tablespace_version_directory
+from pgkeeper.postgres.data_directory import announce_timeline, control_facts, major_of, tablespace_links, tablespace_version_directory
 from pgkeeper.postgres.facts import identify, list_databases
 from pgkeeper.postgres.page_check import check_pages
 from pgkeeper.postgres.server import told
@@ -139,7 +139,7 @@ class _Replacing:
         self._side.require_usable()
         require_possible(self._planned, self._production, locations.values())
         kept = kept_directory(str(self._production.data), self._stamp, "before")
-        coming = {oid: Path(kept_tablespace(str(location), self._stamp, "next")) for oid, location in locations.items()}
+        coming = {oid: self._waits_in(location) for oid, location in locations.items()}
         journal = ClusterJournal.begin(
             self._settings, self._at,
             kind="replace", system_identifier=self._planned.contents.info.system_identifier,
@@ -174,28 +174,44 @@ class _Replacing:
     def _recover(self, journal: ClusterJournal, recovery: Recovery, locations: Mapping[int, Path], coming: Mapping[int, Path]) -> None:
         self._side.directory.mkdir(mode=0o700, parents=True)
         recovery.fetch(coming)
-        found = recovery.recover()
+
+        def place_for(location: Path) -> Path:
+            _require_writable(location)
+            place = self._waits_in(location)
+            whole = (self._side.directory, self._coming, *coming.values(), *recovery.made.values(), place)
+            journal.note("begun", coming=tuple(map(str, whole)))
+            return place
+
+        found = recovery.recover(place_for)
         with recovery.phase("look into every page", "check"):
             self._unchecked = check_all_pages(self._side)
         self._side.stop()
         prepare_for_production(self._side, found.timeline)
-        major = major_of(self._coming)
-        places = []
-        for oid, location in locations.items():
-            inside = tablespace_version_directory(coming[oid], major)
-            if inside is None:
-                raise OperationFailed(f"nothing was recovered of the tablespace in {location}", f"{coming[oid]} has no PG_{major}_…")
-            places.append(tablespace_place(location, inside, kept_tablespace(str(location), self._stamp, "before")))
-        data = Place(
-            used=str(self._production.data), coming=str(self._coming),
-            kept=kept_directory(str(self._production.data), self._stamp, "before"), lost=not self._production.there,
-        )  # fmt: skip
+        # Those of the backup that are still there, and those that were made after it.
+        lie_in = {coming[oid]: location for oid, location in locations.items()}
+        tablespaces = {oid: lie_in.get(place, place) for oid, place in tablespace_links(self._coming).items()}
         journal.note(
             "recovered",
-            moves=exchange(data, places),
+            moves=exchange(self._data(), [self._tablespace(location) for location in tablespaces.values()]),
             timeline=found.timeline,
-            tablespaces={oid: str(location) for oid, location in locations.items()},
+            tablespaces={oid: str(location) for oid, location in tablespaces.items()},
         )
+
+    def _data(self) -> Place:
+        used = self._production.data
+        kept = kept_directory(str(used), self._stamp, "before")
+        return Place(used=str(used), coming=str(self._coming), kept=kept, lost=not self._production.there)
+
+    def _tablespace(self, location: Path) -> Place:
+        major = major_of(self._coming)
+        inside = tablespace_version_directory(self._waits_in(location), major)
+        if inside is None:
+            raise OperationFailed(f"nothing was recovered of the tablespace in {location}", f"there is no PG_{major}_…")
+        return tablespace_place(location, inside, kept_tablespace(str(location), self._stamp, "before"))
+
+    def _waits_in(self, location: Path) -> Path:
+        """Return where the recovered files of a tablespace wait."""
+        return Path(kept_tablespace(str(location), self._stamp, "next"))
 
 
 def find_production(settings: Settings) -> Production:
@@ -223,10 +239,7 @@ def require_possible(planned: Planned, production: Production, locations: Iterab
             "make that directory postgres's own, or recover with --to-dir and move the files by hand",
         )
     for location in locations:
-        if not os.access(location, os.W_OK):
-            raise RefusedError(
-                f"the tablespace in {location} cannot be brought back", "it is not there, or not postgres's own", f"make {location}"
-            )
+        _require_writable(location)
     size = size_of(planned)
     free = shutil.disk_usage(data.parent).free
     if free < size + _RESERVE:
@@ -234,6 +247,13 @@ def require_possible(planned: Planned, production: Production, locations: Iterab
             f"there is too little space beside {data}",
             f"the recovered cluster takes {format_size(size)}, {format_size(free)} are free",
             "free some space: the files that are there now are kept until you remove them",
+        )
+
+
+def _require_writable(location: Path) -> None:
+    if not os.access(location, os.W_OK):
+        raise RefusedError(
+            f"the tablespace in {location} cannot be brought back", "it is not there, or not postgres's own", f"make {location}"
         )
 
 

@@ -70,13 +70,24 @@ def productions_places(settings: Settings) -> tuple[Path, ...]:
         with server(settings).connect_maintenance() as session, told("asking where production lies"):
             rows = session.execute("SELECT current_setting('data_directory') AS path").fetchall()
             datas += [Path(row["path"]) for row in rows]
-            rows = session.execute("SELECT pg_tablespace_location(oid) AS path FROM pg_tablespace").fetchall()
-            found += [Path(row["path"]) for row in rows if row["path"]]
     except PgkeeperError:
         pass
     for directory in datas:
         if directory.is_dir():
-            found += [directory, directory / "pg_wal", *tablespace_links(directory).values()]
+            found += [directory, directory / "pg_wal"]
+    return tuple(dict.fromkeys([*found, *productions_tablespaces(settings)]))
+
+
+def productions_tablespaces(settings: Settings) -> tuple[Path, ...]:
+    """Return where production has its tablespaces. Production need not run; what is lost has none."""
+    data, _ = configured_paths(settings.pitr_config_file, settings.pitr_stanza)
+    found = list(tablespace_links(data).values()) if data and data.is_dir() else []
+    try:
+        with server(settings).connect_maintenance() as session, told("asking where production's tablespaces lie"):
+            rows = session.execute("SELECT pg_tablespace_location(oid) AS path FROM pg_tablespace").fetchall()
+            found += [Path(row["path"]) for row in rows if row["path"]]
+    except PgkeeperError:
+        pass
     return tuple(dict.fromkeys(found))
 
 

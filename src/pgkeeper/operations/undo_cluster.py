@@ -11,7 +11,7 @@ from pathlib import Path
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.cluster_replacement import ClusterReplacement
-from pgkeeper.model.errors import RefusedError, UsageError
+from pgkeeper.model.errors import OperationFailed, RefusedError, UsageError
 from pgkeeper.model.exchange import Place, exchange, kept_directory, kept_tablespace
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import CONFIRMATION
@@ -30,7 +30,7 @@ from pgkeeper.operations.replace_cluster import (
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import settle_clusters
 from pgkeeper.pgbackrest.restore import restore_command
-from pgkeeper.postgres.data_directory import control_facts, link_tablespaces, major_of, tablespace_version_directory
+from pgkeeper.postgres.data_directory import control_facts, link_tablespaces, major_of, tablespace_links, tablespace_version_directory
 from pgkeeper.postgres.side_cluster import SideCluster
 from pgkeeper.settings import Settings
 
@@ -124,7 +124,8 @@ def _recover(
     major = major_of(side.data)
     own: dict[int, Path] = {}
     places = []
-    for oid, location in locations.items():
+    # Those that only the other cluster has stay where they are.
+    for oid, location in ((oid, location) for oid, location in locations.items() if oid in tablespace_links(side.data)):
         # What lies in the location now is the other cluster's.
         moved = next((target for source, target in kept.items() if Path(source).parent == location), None)
         inside = tablespace_version_directory(moved.parent, major) if moved else None
@@ -142,7 +143,7 @@ def _recover(
             "recovery_target_action": "promote",
         }
     )
-    found = side.recover(lambda segment: progress.note(f"replaying segment {segment}") if segment else None)
+    found = side.recover(lambda segment: progress.note(f"replaying segment {segment}") if segment else None, _made)
     side.stop()
     prepare_for_production(side, found.timeline)
     data = Place(used=last.data_directory, coming=str(side.data), kept=kept_directory(last.data_directory, stamp, "after"))
@@ -150,5 +151,10 @@ def _recover(
         "recovered",
         moves=exchange(data, places),
         timeline=found.timeline,
-        tablespaces={oid: str(location) for oid, location in locations.items()},
+        tablespaces={oid: str(locations[oid]) for oid in own},
     )
+
+
+def _made(location: Path) -> Path:
+    # A server that was shut down has nothing of the kind to replay.
+    raise OperationFailed("the files of before cannot be brought up", f"their log makes a tablespace in {location}")

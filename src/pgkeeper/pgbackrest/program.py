@@ -14,7 +14,7 @@ from typing import Literal
 from pgkeeper.host.processes import Child, in_memory
 from pgkeeper.model.errors import ConfigurationError, OperationFailed
 
-_ERROR = re.compile(r"^(?:\S+ \S+ +P\d+ +)?ERROR: \[(\d{3})\]: (.*)$")
+_ERROR = re.compile(r"^(?:\S+ \S+ +P\d+ +)?(?:ERROR|ASSERT): \[(\d{3})\]: (.*)$")
 _WARNING = re.compile(r"^(?:\S+ \S+ +P\d+ +)?WARN: (.*)$")
 IMPATIENT = "--io-timeout=10"
 """For questions that somebody waits for: pgBackRest would try each of several files for a minute at a store that is out of reach."""

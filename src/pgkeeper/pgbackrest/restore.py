@@ -43,8 +43,9 @@ def restore(
 
 def restore_command(program: PgBackRest, repository: int, data: Path) -> str:
     """Return the restore_command by which a cluster in `data` reads the log out of a repository."""
-    # Asynchronously it would fetch what follows as well, into the spool directory that production's server restores from.
-    call = program.arguments("archive-get", f"--repo={repository}", f"--pg1-path={data}", "--no-archive-async")
+    # Asynchronously it would fetch what follows as well, into the spool directory that production's server restores from. What it says goes
+    # into the server's own log: it may not be able to write to another.
+    call = program.arguments("archive-get", f"--repo={repository}", f"--pg1-path={data}", "--no-archive-async", "--log-level-file=off")
     return " ".join([*map(_quoted, call), "%f", '"%p"'])
 
 

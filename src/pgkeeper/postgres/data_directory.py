@@ -74,7 +74,10 @@ def tablespace_links(data: Path) -> dict[int, Path]:
 
 
 def link_tablespaces(data: Path, locations: Mapping[int, Path]) -> None:
-    """Let the tablespaces of a cluster that is not running lie elsewhere; on return it is durable. Safe to do twice."""
+    """Let tablespaces of a cluster lie elsewhere; on return it is durable. Safe to do twice.
+
+    A server that runs on it must find the same files there.
+    """
     directory = data / "pg_tblspc"
     for oid, location in locations.items():
         temporary = directory / f".{oid}.new"

@@ -3,19 +3,24 @@
 Its settings are ours. Those of production that came with its files would reach out: archive into production's repository, steal the slots
 of its subscriptions, wait for its synchronous standbys, remove its pid file. They stay beside as a file, for reading. Ours stand in
 postgresql.auto.conf, which wins over every other file, so that they also hold for whoever starts the cluster by hand.
+
+Nor can its server write anywhere but to its own files (`host.confinement`). The log says of each tablespace where it was made: replaying
+that would otherwise write into production's, as it bears the same names.
 """
 
 import os
+import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgkeeper.host.confinement import confined, confinement_problem
 from pgkeeper.host.durable import fsync_directory, replace_file
 from pgkeeper.host.processes import run
 from pgkeeper.model.errors import ConfigurationError, OperationFailed
-from pgkeeper.postgres.data_directory import control_values, is_running, major_of, server_pid
+from pgkeeper.postgres.data_directory import control_values, is_running, major_of, server_pid, tablespace_links
 from pgkeeper.postgres.facts import ClusterIdentity, identify
 from pgkeeper.postgres.programs import program
 from pgkeeper.postgres.server import Server, told
@@ -29,6 +34,10 @@ _STOP_SECONDS = 300
 _STILL_SECONDS = 900
 """For so long recovery may show no progress before it is given up: an archive that does not answer is asked again and again."""
 _LAST_BYTES = 16 << 10
+# But for what it tells those who ask too early, or too late: us.
+_FATAL = re.compile(r"PANIC:|FATAL:  (?!the database system is )")
+# What a confined server says of a tablespace that was made in the log it replays.
+_MADE_ELSEWHERE = re.compile(r'could not set permissions on directory "(.+)": Read-only file system')
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 _PRODUCTIONS = "postgresql.auto.conf.production"
 
@@ -131,15 +140,29 @@ class SideCluster:
         replace_file(self.data / "recovery.signal", b"")
         (self.data / "standby.signal").unlink(missing_ok=True)
 
-    def recover(self, watch: Callable[[str], None]) -> ClusterIdentity:
+    def recover(self, watch: Callable[[str], None], place_for: Callable[[Path], Path]) -> ClusterIdentity:
         """Start the server and return what it is once it has recovered and is open; `watch` is told which segment is being replayed.
 
+        `place_for` makes a directory for a tablespace that was made in the log, and is told where; the files go there, and nowhere else.
+        The links of the cluster still lead to where it was made: to production's files, for whoever starts the cluster by hand.
         The server goes on when we end. Raises OperationFailed with the server's own words when it ends before, or stands still.
         """
-        self.start()
+        instead: dict[Path, Path] = {}
+        while (found := self._recover(watch, instead)) is None:
+            location = Path(self._made_elsewhere())
+            if location in instead:
+                raise OperationFailed("recovery failed", self.last_words(), f"its log is {self.log}")
+            instead[location] = place_for(location)
+        return found
+
+    def _recover(self, watch: Callable[[str], None], instead: Mapping[Path, Path]) -> ClusterIdentity | None:
+        """Recover as `recover` does; None when the server has ended at a tablespace that has no place yet."""
+        self._start(instead)
         before, since = "", time.monotonic()
         while True:
             if not self.running:
+                if self._made_elsewhere():
+                    return None
                 raise OperationFailed("recovery failed", self.last_words() or "its server has ended", f"its log is {self.log}")
             now = _replaying(server_pid(self.data))
             if now != before:
@@ -160,13 +183,23 @@ class SideCluster:
                     ) from None
             time.sleep(_POLL_SECONDS)
 
-    def start(self) -> None:
+    def _made_elsewhere(self) -> str:
+        """Return where the tablespace was made at which the server has ended; empty when it ended at anything else."""
+        found = _MADE_ELSEWHERE.search(self.last_words())
+        return found[1] if found else ""
+
+    def _start(self, instead: Mapping[Path, Path]) -> None:
         """Start the server, and return when there is one; it goes on when we end. Raises OperationFailed."""
         pg_ctl = program("pg_ctl", major_of(self.data), same=True)
         for left in (self.directory / _SOCKET, self.log):
             left.unlink(missing_ok=True)
         options = f"-c config_file={_shell(self._settings)}"
-        run([pg_ctl, "start", "-W", "-s", "-D", self.data, "-l", self.log, "-o", options], _ENVIRONMENT, timeout=_START_SECONDS)
+        call: Sequence[str | Path] = [pg_ctl, "start", "-W", "-s", "-D", self.data, "-l", self.log, "-o", options]
+        if not confinement_problem():
+            own = [self.directory, self.data, self.data / "pg_wal"]
+            own += [location for location in tablespace_links(self.data).values() if location not in instead]
+            call = confined(call, own, instead)
+        run(call, _ENVIRONMENT, timeout=_START_SECONDS)
         deadline = time.monotonic() + _START_SECONDS
         while not self.running and time.monotonic() < deadline and not self.last_words():
             time.sleep(_POLL_SECONDS)
@@ -197,7 +230,7 @@ class SideCluster:
                 lines = file.read().decode("utf-8", "replace").splitlines()
         except FileNotFoundError:
             return ""
-        last = max((number for number, line in enumerate(lines) if "FATAL:" in line or "PANIC:" in line), default=None)
+        last = max((number for number, line in enumerate(lines) if _FATAL.search(line)), default=None)
         if last is None:
             return ""
         words = [line.partition("FATAL:")[2] or line.partition("PANIC:")[2] or line for line in lines[last : last + 1]]

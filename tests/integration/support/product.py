@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,10 +167,12 @@ class Pgkeeper:
         }
 
     @contextmanager
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None, user: str = SERVICE_USER) -> Iterator[Running]:
-        """Start a call and go on; when the block ends, so has the call."""
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, user: str = SERVICE_USER, within: Sequence[str] = ()
+    ) -> Iterator[Running]:
+        """Start a call and go on; when the block ends, so has the call. `within` is a command that runs it."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "pgkeeper", *arguments],
+            [*within, sys.executable, "-m", "pgkeeper", *arguments],
             user=user,
             group=user if user != "nobody" else "nogroup",
             extra_groups=[],
@@ -189,9 +191,16 @@ class Pgkeeper:
         finally:
             running.end()
 
-    def __call__(self, *arguments: str, env: Mapping[str, str] | None = None, user: str = SERVICE_USER, seconds: float = 300) -> Run:
+    def __call__(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        user: str = SERVICE_USER,
+        seconds: float = 300,
+        within: Sequence[str] = (),
+    ) -> Run:
         """Call it and return its answer."""
-        with self.start(*arguments, env=env, user=user) as running:
+        with self.start(*arguments, env=env, user=user, within=within) as running:
             run = running.result(seconds)
         assert "Traceback" not in run.stdout + run.stderr, run.output
         return run
