@@ -309,12 +309,29 @@ def test_tables_are_copied_out_into_files_that_psql_loads(archive: Archive, mome
     pitr(archive, "restore", "--latest", "--export", "t").exits(USAGE)
     run = pitr(archive, "restore", "--latest", "--database", "postgres", "--export", "public.nothing").exits(FAILED)
     assert "nothing" in run.error
+    left = max((archive.pgkeeper.state / "pitr" / "side").glob("*"))
+    assert f"pgkeeper pitr stop {left} --remove" in run.error
 
 
 def test_only_side_clusters_are_stopped(archive: Archive) -> None:
     archive.pgkeeper("pitr", "stop", str(archive.cluster.data)).exits(USAGE)
     archive.pgkeeper("pitr", "stop", "/nowhere", "--remove").exits(USAGE)
     assert archive.answers()
+
+
+def test_what_was_stopped_is_started_again_as_confined_as_before(archive: Archive, moments: dict[int, datetime]) -> None:
+    report = restore(archive, "--target-time", moments[1].isoformat())
+    directory = Path(report["directory"])
+    archive.pgkeeper("pitr", "stop", str(directory)).exits(DONE)
+    for _ in range(2):
+        archive.pgkeeper("pitr", "start", str(directory)).exits(DONE)
+        assert archive.psql_at(directory, ROWS) == "1"
+    outside = archive.cluster.data.parent / "side-fast" / "copied"
+    archive.psql_at(directory, f"do $$ begin copy t to '{outside}'; exception when others then null; end $$")
+    assert not outside.exists()
+    archive.psql_at(directory, f"copy t to '{directory}/copied'")
+    archive.pgkeeper("pitr", "stop", str(directory), "--remove").exits(DONE)
+    archive.pgkeeper("pitr", "start", str(directory)).exits(USAGE)
 
 
 def test_in_a_gap_nothing_is_recovered_and_the_gap_is_named(archive: Archive, moments: dict[int, datetime]) -> None:

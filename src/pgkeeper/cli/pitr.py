@@ -29,6 +29,7 @@ def _group() -> None:
 app.command("restore")(pitr_restore.restore_command)
 app.command("undo")(pitr_restore.undo_command)
 app.command("resume")(pitr_restore.resume_command)
+app.command("start")(pitr_restore.start_command)
 app.command("stop")(pitr_restore.stop_command)
 
 

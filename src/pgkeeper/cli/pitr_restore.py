@@ -156,12 +156,23 @@ def resume_command(json: JsonOption = False, quiet: QuietOption = False) -> None
     door.show("pitr-resume", report, lambda: say("\n".join(report.settled) or "There is nothing to resume."))
 
 
+def start_command(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The directory that `pgkeeper pitr restore` named.")],
+) -> None:
+    """Start a cluster again that was recovered beside production, after `stop` or a reboot of the host."""
+    from pgkeeper.operations.side_server import start_side
+
+    door = open_door()
+    start_side(directory, door.settings)
+    say(f"{directory} runs: psql -h {directory} -p 5432 -U postgres")
+
+
 def stop_command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The directory that `pgkeeper pitr restore` named.")],
     remove: Annotated[bool, typer.Option("--remove", help="Remove it as well.")] = False,
 ) -> None:
     """Stop a cluster that was recovered beside production, and with --remove remove it."""
-    from pgkeeper.operations.pitr_restore import stop_side
+    from pgkeeper.operations.side_server import stop_side
 
     open_door()
     stop_side(directory, clear=remove)

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.coverage import Gap
 from pgkeeper.model.errors import ErrorInfo, IntegrityError, PgkeeperError
+from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.model.wal_forecast import WalDisk, hours_until_full
@@ -30,6 +32,8 @@ from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
 
 _POLL_SECONDS = 0.2
+_OLD = timedelta(days=8)
+"""So old no backup gets where one is made every week, as the strategy has it at least."""
 
 
 class PitrCheckRequest(Message):
@@ -127,8 +131,7 @@ class _Check:
             newest = max((span.timeline for span in known.coverage.spans), default=0)
             for gap in known.coverage.gaps:
                 self._gap(name, gap, is_newest=gap.timeline >= newest)
-            if not known.info.backups:
-                self.problems.append(f"repository {name} has no backup: nothing can be brought back from it (`pgkeeper pitr backup`)")
+            self._backups(name, known.info.backups)
             self.looked.append(RepositoryCheck(repository=name, archived=there, gaps=known.coverage.gaps))
 
     def report(self) -> PitrCheckReport:
@@ -173,6 +176,14 @@ class _Check:
         except PgkeeperError as error:
             self.problems.append(str(error))
             return False
+
+    def _backups(self, name: RepositoryName, backups: Sequence[PhysicalBackup]) -> None:
+        newest = max((backup.stopped_at for backup in backups), default=None)
+        if newest is None:
+            self.problems.append(f"repository {name} has no backup: nothing can be brought back from it (`pgkeeper pitr backup`)")
+        elif newest < datetime.now(UTC) - _OLD:
+            since = f"the newest backup in repository {name} is of {newest:%Y-%m-%d}"
+            self.problems.append(f"{since}: all the log since then must be replayed (`pgkeeper pitr backup`)")
 
     def _gap(self, name: RepositoryName, gap: Gap, *, is_newest: bool) -> None:
         lost = f"segment {gap.first_segment}" if gap.segments == 1 else f"{gap.segments} segments from {gap.first_segment} on"

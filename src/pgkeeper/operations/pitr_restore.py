@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
+from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.asked_before import asked_for, require_same
@@ -19,9 +20,7 @@ from pgkeeper.operations.side_place import (
     mark,
     marker_of,
     productions_places,
-    remove,
     require_place,
-    require_side,
     side_cluster,
 )
 from pgkeeper.postgres.data_directory import link_tablespaces, major_of, tablespace_links
@@ -186,15 +185,6 @@ def _report(
     )
 
 
-def stop_side(directory: Path, *, clear: bool) -> None:
-    """Stop a side cluster, and with `clear` remove it. Raises UsageError when there is none."""
-    cluster = require_side(directory)
-    if clear:
-        remove(cluster)
-    else:
-        cluster.stop()
-
-
 def _directory(request: PitrRestoreRequest, settings: Settings, at: datetime) -> Path:
     """Return where the side cluster goes. That of a request id is always the same, so that its lock is the request's, too."""
     if request.to_dir is not None:
@@ -230,10 +220,14 @@ def _exports_missing(request: PitrRestoreRequest, before: SideMarker) -> bool:
 def _export(request: PitrRestoreRequest, directory: Path, marker: SideMarker) -> SideMarker:
     """Copy the tables out that are asked for; return what the directory says of itself then."""
     cluster = side_cluster(directory)
-    exports = tuple(
-        export_table(cluster.server, major_of(cluster.data), request.database or "postgres", table, directory / "export")
-        for table in request.exports
-    )
+    try:
+        exports = tuple(
+            export_table(cluster.server, major_of(cluster.data), request.database or "postgres", table, directory / "export")
+            for table in request.exports
+        )
+    except PgkeeperError as error:
+        there = f"the cluster is recovered all the same, in {directory}: `pgkeeper pitr stop {directory} --remove` ends it"
+        raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, there) if part)) from error
     marker = marker.model_copy(update={"exports": exports})
     mark(directory, marker)
     return marker
@@ -242,5 +236,5 @@ def _export(request: PitrRestoreRequest, directory: Path, marker: SideMarker) ->
 def _warnings_of_before(directory: Path) -> tuple[str, ...]:
     if side_cluster(directory).running:
         return ("this request was done before; what was recovered then is still there",)
-    hint = f"`pgkeeper pitr stop {directory} --remove` removes it, and the same request recovers it anew"
+    hint = f"`pgkeeper pitr start {directory}` starts it again; `pgkeeper pitr stop {directory} --remove` removes it"
     return (f"this request was done before, but the server in {directory} was stopped since; {hint}",)

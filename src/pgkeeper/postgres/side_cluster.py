@@ -204,6 +204,24 @@ class SideCluster:
         while not self.running and time.monotonic() < deadline and not self.last_words():
             time.sleep(_POLL_SECONDS)
 
+    def start(self) -> None:
+        """Start the server of a cluster that was recovered, and return when it lets somebody in; nothing happens while it runs.
+
+        Raises OperationFailed with the server's own words when it does not.
+        """
+        if not self.running:
+            self._start({})
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                with self.server.connect_maintenance():
+                    return
+            except OperationFailed:
+                if not self.running or time.monotonic() > deadline:
+                    words = self.last_words() or "its server does not answer"
+                    raise OperationFailed("the side cluster does not start", words, f"its log is {self.log}") from None
+            time.sleep(_POLL_SECONDS)
+
     def stop(self) -> None:
         """Shut the server down; nothing happens when it does not run. Raises OperationFailed when it does not end."""
         if self.running:

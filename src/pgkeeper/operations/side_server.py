@@ -1,0 +1,30 @@
+"""Stop and start what was recovered beside production."""
+
+from pathlib import Path
+
+from pgkeeper.host.locks import exclusive
+from pgkeeper.model.errors import RefusedError
+from pgkeeper.operations.side_place import marker_of, remove, require_side
+from pgkeeper.settings import Settings
+
+
+def start_side(directory: Path, settings: Settings) -> None:
+    """Start a side cluster that was stopped, or went down with the host; nothing happens while it runs.
+
+    Raises UsageError when there is none, RefusedError when its recovery was not finished, OperationFailed when it does not start.
+    """
+    cluster = require_side(directory)
+    with exclusive(settings.state_dir, f"side {directory}", f"a recovery into {directory}"):
+        marker = marker_of(directory)
+        if marker is None or marker.state != "recovered":
+            raise RefusedError(f"{directory} holds no whole cluster", "its recovery was not finished", "recover once more into it")
+        cluster.start()
+
+
+def stop_side(directory: Path, *, clear: bool) -> None:
+    """Stop a side cluster, and with `clear` remove it. Raises UsageError when there is none."""
+    cluster = require_side(directory)
+    if clear:
+        remove(cluster)
+    else:
+        cluster.stop()
