@@ -120,6 +120,9 @@ def verify_command(
     source: Annotated[
         RepositoryName, typer.Option("--from", help="Which repository is read; what is read off site is paid for.")
     ] = "local",
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Also recover the cluster from it, beside production, look into every page, and remove it.")
+    ] = False,
     heap_all_indexed: Annotated[
         bool, typer.Option("--heapallindexed", help="Also look whether each row is in each index; this takes long.")
     ] = False,
@@ -127,11 +130,11 @@ def verify_command(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Look for damage: in a repository file by file, in the running cluster page by page."""
+    """Look for damage: in a repository file by file, in the running cluster page by page, and in what is recovered."""
     from pgkeeper.operations.pitr_verify import PitrVerifyReport, PitrVerifyRequest, pitr_verify
 
     door = open_door(json=json, quiet=quiet)
-    request = PitrVerifyRequest(source=source, heap_all_indexed=heap_all_indexed)
+    request = PitrVerifyRequest(source=source, restore=restore, heap_all_indexed=heap_all_indexed)
     report = work(door, "pitr-verify", job, PitrVerifyReport, lambda progress: pitr_verify(request, door.settings, progress))
     door.show("pitr-verify", report, lambda: show_verify(report))
     for outcome in report.outcomes:

@@ -92,6 +92,11 @@ def _show_repository(repository: "RepositoryWindow") -> None:
         after = f"after {moment(gap.after)}" if gap.after else "from the beginning"
         before = f"until {moment(gap.before)}" if gap.before else "until the next backup is made"
         say(f"  timeline {gap.timeline}: gap: {segments} missing: nothing {after} {before} can be brought back")
+    if repository.proven is None:
+        say("  never recovered to prove it: `pgkeeper pitr verify --restore`")
+    else:
+        proven = repository.proven
+        say(f"  proven {moment(proven.proven_at)}: recovered from {proven.backup} in {format_duration(proven.seconds)}")
 
 
 def _show_archiving(archiving: "Archiving") -> None:

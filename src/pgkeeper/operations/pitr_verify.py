@@ -1,14 +1,16 @@
-"""Look for damage: in a repository, file by file, and in the running cluster, page by page."""
+"""Look for damage: in a repository, file by file; in the running cluster, page by page; and in what a repository brings back."""
 
 import time
 from typing import Literal
 
 from pgkeeper.host.logs import log
+from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import ErrorInfo, IntegrityError, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.pitr import pgbackrest, require_attached
+from pgkeeper.operations.pitr_proof import prove_recovery
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_pitr_failed
@@ -20,22 +22,30 @@ from pgkeeper.settings import Settings
 
 _SHOWN = 5
 
+PitrSubject = Literal["repository", "recovery", "database"]
+_WORDS: dict[PitrSubject, str] = {"repository": "repository", "recovery": "what is recovered from", "database": "database"}
+
 
 class PitrVerifyRequest(Message):
     """What is looked at: one repository, or the cluster alone (`source` None), or both; `live` is the cluster.
 
-    `heap_all_indexed`: also whether each row is in each index.
+    `restore`: the cluster is also recovered from the repository, and looked into. `heap_all_indexed`: also whether each row of the running
+    one is in each index.
     """
 
     source: RepositoryName | None = "local"
     live: bool = True
+    restore: bool = False
     heap_all_indexed: bool = False
 
 
 class PitrVerifyOutcome(Message):
-    """How one thing was found: a repository, or a database of the running cluster. `skipped`: it was not looked at, for `reason`."""
+    """How one thing was found: a repository, what was recovered from one, or a database of the running cluster.
 
-    subject: Literal["repository", "database"]
+    `skipped`: it was not looked at, for `reason`; of what was recovered the reason says what that was.
+    """
+
+    subject: PitrSubject
     name: str
     status: Literal["whole", "damaged", "failed", "skipped"]
     damages: tuple[str, ...] = ()
@@ -69,6 +79,8 @@ def pitr_verify(request: PitrVerifyRequest, settings: Settings, progress: Progre
     if request.source is not None:
         require_attached(settings, request.source)
         outcomes.append(_repository(request.source, settings, progress))
+        if request.restore:
+            outcomes.append(_recovery(request.source, settings, progress))
     if request.live:
         outcomes += _cluster(request, settings, progress)
     problems = [str(outcome.error) for outcome in outcomes if outcome.error]
@@ -85,6 +97,20 @@ def _repository(name: RepositoryName, settings: Settings, progress: Progress) ->
         return _failed("repository", name, error, began)
     hint = "make a full backup with `pgkeeper pitr backup --kind full`, and look at the disk"
     return _found("repository", name, damages, hint, began)
+
+
+def _recovery(name: RepositoryName, settings: Settings, progress: Progress) -> PitrVerifyOutcome:
+    began = time.monotonic()
+    try:
+        proof = prove_recovery(name, settings, progress)
+    except IntegrityError as error:
+        return _failed("recovery", name, error, began).model_copy(update={"status": "damaged", "damages": (error.why or error.what,)})
+    except Exception as error:  # noqa: BLE001 - one thing never stands in the way of the next
+        return _failed("recovery", name, error, began)
+    unseen = f"; the pages of {', '.join(proof.unchecked)} could not be looked into: amcheck is not installed" if proof.unchecked else ""
+    reason = f"{proof.target}, from backup {proof.backup}, within {format_duration(proof.seconds)}{unseen}"
+    seconds = round(time.monotonic() - began, 2)
+    return PitrVerifyOutcome(subject="recovery", name=name, status="whole", reason=reason, seconds=seconds)
 
 
 def _cluster(request: PitrVerifyRequest, settings: Settings, progress: Progress) -> list[PitrVerifyOutcome]:
@@ -115,7 +141,7 @@ def _cluster(request: PitrVerifyRequest, settings: Settings, progress: Progress)
     return outcomes
 
 
-def _found(subject: Literal["repository", "database"], name: str, damages: tuple[str, ...], hint: str, began: float) -> PitrVerifyOutcome:
+def _found(subject: PitrSubject, name: str, damages: tuple[str, ...], hint: str, began: float) -> PitrVerifyOutcome:
     seconds = round(time.monotonic() - began, 2)
     if not damages:
         return PitrVerifyOutcome(subject=subject, name=name, status="whole", seconds=seconds)
@@ -125,7 +151,7 @@ def _found(subject: Literal["repository", "database"], name: str, damages: tuple
     return PitrVerifyOutcome(subject=subject, name=name, status="damaged", damages=damages, seconds=seconds, error=error)
 
 
-def _failed(subject: Literal["repository", "database"], name: str, error: Exception, began: float) -> PitrVerifyOutcome:
-    found = as_error_info(error, f"looking for damage in {subject} {name}")
+def _failed(subject: PitrSubject, name: str, error: Exception, began: float) -> PitrVerifyOutcome:
+    found = as_error_info(error, f"looking for damage in {_WORDS[subject]} {name}")
     log.error("looking for damage failed", subject=subject, name=name, error=str(found))
     return PitrVerifyOutcome(subject=subject, name=name, status="failed", seconds=round(time.monotonic() - began, 2), error=found)

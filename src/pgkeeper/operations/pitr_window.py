@@ -14,6 +14,7 @@ from pgkeeper.operations.pitr_archiving import Archiving, look_at_archiving
 from pgkeeper.operations.pitr_coverage import RepositoryContents, look_into
 from pgkeeper.operations.pitr_detached import detached_since
 from pgkeeper.operations.pitr_marks import read_marks
+from pgkeeper.operations.pitr_proof import RecoveryProof, last_proof
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.settings import Settings
 
@@ -23,7 +24,8 @@ class RepositoryWindow(Message):
 
     With an `error` nothing is known of it. One that is not `attached` is not looked into: nothing is written there `detached_since` then
     (None where that is not known). `size_bytes` is what it takes, `added_bytes_per_day` what comes in (less goes when backups expire),
-    None where that is too early to say. `doubtful_segments` are archived twice with different contents, and count as missing.
+    None where that is too early to say. `doubtful_segments` are archived twice with different contents, and count as missing. `proven` is
+    the last recovery from it that was done to prove it.
     """
 
     repository: RepositoryName
@@ -37,6 +39,7 @@ class RepositoryWindow(Message):
     spans: tuple[Span, ...] = ()
     gaps: tuple[Gap, ...] = ()
     doubtful_segments: tuple[str, ...] = ()
+    proven: RecoveryProof | None = None
 
 
 class WindowReport(Message):
@@ -68,7 +71,7 @@ def window(settings: Settings) -> WindowReport:
         elif name in failed:
             repositories.append(RepositoryWindow(repository=name, error=as_error_info(failed[name], f"looking into repository {name}")))
         elif name in found:
-            repositories.append(_window(found[name], now))
+            repositories.append(_window(found[name], now, last_proof(name, settings)))
     marks: tuple[Mark, ...] = ()
     warnings = list(_warnings(found, archiving))
     try:
@@ -85,7 +88,7 @@ def window(settings: Settings) -> WindowReport:
     )
 
 
-def _window(contents: RepositoryContents, now: datetime) -> RepositoryWindow:
+def _window(contents: RepositoryContents, now: datetime, proven: RecoveryProof | None) -> RepositoryWindow:
     return RepositoryWindow(
         repository=contents.name,
         encrypted=contents.info.encrypted,
@@ -95,6 +98,7 @@ def _window(contents: RepositoryContents, now: datetime) -> RepositoryWindow:
         spans=contents.coverage.spans,
         gaps=contents.coverage.gaps,
         doubtful_segments=contents.archive.doubtful,
+        proven=proven,
     )
 
 

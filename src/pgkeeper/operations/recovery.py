@@ -13,9 +13,13 @@ from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import Planned
 from pgkeeper.operations.side_place import productions_tablespaces
 from pgkeeper.pgbackrest.restore import backup_tablespaces, restore, restore_command
-from pgkeeper.postgres.facts import ClusterIdentity
+from pgkeeper.postgres.facts import ClusterIdentity, list_databases
+from pgkeeper.postgres.page_check import check_pages
+from pgkeeper.postgres.server import told
 from pgkeeper.postgres.side_cluster import SideCluster
 from pgkeeper.settings import Settings
+
+_MOST_NAMED = 5
 
 
 class Recovery:
@@ -109,3 +113,21 @@ def target_told(planned: Planned) -> str:
 def size_of(planned: Planned) -> int:
     """Return how many bytes the planned backup takes once it is fetched."""
     return next(backup.size_bytes for backup in planned.contents.info.backups if backup.label == planned.plan.backup)
+
+
+def check_all_pages(side: SideCluster) -> tuple[str, ...]:
+    """Look into every page of all databases of a side cluster; return those that could not be looked into. Raises IntegrityError."""
+    unchecked = []
+    with side.server.connect_maintenance() as session, told("looking at the recovered cluster"):
+        names = list_databases(session)
+    for name in names:
+        damages = check_pages(side.server, name)
+        if damages is None:
+            unchecked.append(name)
+        elif damages:
+            raise IntegrityError(
+                f"database {name} is damaged in what was recovered",
+                "; ".join(damages[:_MOST_NAMED]),
+                "recover to an earlier moment, or from the other repository; `pgkeeper pitr restore` without --replace lets you look",
+            )
+    return tuple(unchecked)

@@ -18,7 +18,7 @@ from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.host.services import Services
 from pgkeeper.model.cluster_replacement import ClusterReplacement
-from pgkeeper.model.errors import ConfigurationError, IntegrityError, OperationFailed, PgkeeperError, RefusedError
+from pgkeeper.model.errors import ConfigurationError, OperationFailed, PgkeeperError, RefusedError
 from pgkeeper.model.exchange import Place, exchange, kept_directory, kept_tablespace
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import CONFIRMATION
@@ -30,19 +30,17 @@ from pgkeeper.operations.cluster_replacements import ClusterJournal
 from pgkeeper.operations.pitr_backup import PitrBackupRequest, pitr_backup
 from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
 from pgkeeper.operations.places import server
-from pgkeeper.operations.recovery import Recovery, size_of, target_told
+from pgkeeper.operations.recovery import Recovery, check_all_pages, size_of, target_told
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import server_unit, settle_clusters
 from pgkeeper.pgbackrest.configuration import configured_paths
 from pgkeeper.postgres.data_directory import announce_timeline, control_facts, major_of, tablespace_links, tablespace_version_directory
-from pgkeeper.postgres.facts import identify, list_databases
-from pgkeeper.postgres.page_check import check_pages
+from pgkeeper.postgres.facts import identify
 from pgkeeper.postgres.server import told
 from pgkeeper.postgres.side_cluster import SideCluster
 from pgkeeper.settings import Settings
 
 _STAMP = "%Y%m%dT%H%M%SZ"
-_MOST_NAMED = 5
 _RESERVE = 256 << 20
 
 
@@ -261,24 +259,6 @@ def require_helpers(settings: Settings) -> None:
     """Find out beforehand whether services and PostgreSQL can be stopped and started. Raises RefusedError (exit status 6)."""
     Services(settings.app_services, settings.state_dir).require_helper()
     server_unit(settings).require_helper()
-
-
-def check_all_pages(side: SideCluster) -> tuple[str, ...]:
-    """Look into every page of all databases of a side cluster; return those that could not be looked into. Raises IntegrityError."""
-    unchecked = []
-    with side.server.connect_maintenance() as session, told("looking at the recovered cluster"):
-        names = list_databases(session)
-    for name in names:
-        damages = check_pages(side.server, name)
-        if damages is None:
-            unchecked.append(name)
-        elif damages:
-            raise IntegrityError(
-                f"database {name} is damaged in what was recovered",
-                "; ".join(damages[:_MOST_NAMED]),
-                "recover to an earlier moment, or from the other repository; `pgkeeper pitr restore` without --replace lets you look",
-            )
-    return tuple(unchecked)
 
 
 def prepare_for_production(side: SideCluster, timeline: int) -> None:
