@@ -19,6 +19,7 @@ def identities_in(path: Path, content: str) -> list[str]:
 @pytest.mark.parametrize(
     "content",
     [f"{ONE}", f"# created: today\n# public key: {ONE.to_public()}\n{ONE}\n", f"{ONE}\r\n", f"\n  {ONE} \n\n"],
+    ids=["alone", "comments", "carriage return", "blanks"],
 )
 def test_an_identity_file_is_read_as_age_keygen_writes_it(tmp_path: Path, content: str) -> None:
     assert identities_in(tmp_path / "identity", content) == [str(ONE)]
@@ -40,6 +41,7 @@ def test_several_identities_are_all_read(tmp_path: Path) -> None:
         ("-----BEGIN AGE ENCRYPTED FILE-----\n", "encrypted itself"),
         ("\udcff", "line 1 is no private key"),
     ],
+    ids=["empty", "comments", "cut off", "public key", "password", "armored", "no text"],
 )
 def test_what_is_no_identity_file_is_refused_without_showing_it(tmp_path: Path, content: str, words: str) -> None:
     path = secret_file(tmp_path / "identity", content.encode("utf-8", "surrogateescape"))

@@ -89,7 +89,9 @@ def test_a_key_in_the_settings_is_checked_the_same() -> None:
             encryption_keys(settings_of(encryption_key=key))
 
 
-@pytest.mark.parametrize("key", [b"short", b"password" * 5, os.urandom(23).hex().encode()[:23]])
+@pytest.mark.parametrize(
+    "key", [b"short", b"password" * 5, os.urandom(23).hex().encode()[:23]], ids=["short", "repeated", "random, but short"]
+)
 def test_a_weak_key_is_refused_without_showing_it(key: bytes) -> None:
     with pytest.raises(ConfigurationError, match="openssl rand -base64 32") as caught:
         refuse_weak_key(key)
