@@ -5,7 +5,7 @@ data=/var/lib/postgresql/$1/main
 cd /
 head --lines 1 "$data/postmaster.pid"
 cat "/run/postgresql/$1-main.pid"
-runuser --user postgres -- psql -X -At \
+/usr/sbin/runuser --user postgres -- psql -X -At \
   --command 'select slot_name, active, active_pid from pg_replication_slots order by 1' \
   --command 'select system_identifier, (select timeline_id from pg_control_checkpoint()) from pg_control_system()'
 # The server makes that file anew at will.

@@ -81,7 +81,8 @@ def _show_repository(repository: "RepositoryWindow") -> None:
         return
     rate = repository.added_bytes_per_day
     growth = f", {format_size(rate)} a day come in" if rate is not None else ""
-    say(f"{name}: {len(repository.backups)} backups, {format_size(repository.size_bytes)}{growth}")
+    backups = "1 backup" if len(repository.backups) == 1 else f"{len(repository.backups)} backups"
+    say(f"{name}: {backups}, {format_size(repository.size_bytes)}{growth}")
     if not repository.spans:
         say("  nothing can be brought back")
     for span in repository.spans:
@@ -92,10 +93,9 @@ def _show_repository(repository: "RepositoryWindow") -> None:
         after = f"after {moment(gap.after)}" if gap.after else "from the beginning"
         before = f"until {moment(gap.before)}" if gap.before else "until the next backup is made"
         say(f"  timeline {gap.timeline}: gap: {segments} missing: nothing {after} {before} can be brought back")
-    if repository.proven is None:
+    if repository.proven is None and repository.spans:
         say("  never recovered to prove it: `pgkeeper pitr verify --restore`")
-    else:
-        proven = repository.proven
+    elif (proven := repository.proven) is not None:
         say(f"  proven {moment(proven.proven_at)}: recovered from {proven.backup} in {format_duration(proven.seconds)}")
 
 

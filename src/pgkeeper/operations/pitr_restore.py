@@ -151,8 +151,9 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
         link_tablespaces(cluster.data, {oid: recovery.made[location] for oid, location in links.items() if location in recovery.made})
         marker = marker.model_copy(update={"state": "recovered", "new_timeline": found.timeline, "recovered_at": datetime.now(UTC)})
         mark(directory, marker)
-        with recovery.phase("export"):
-            marker = _export(request, directory, marker)
+        if request.exports:
+            with recovery.phase("copy tables out", "export"):
+                marker = _export(request, directory, marker)
     log.info("cluster recovered", directory=str(directory), target=marker.target, backup=planned.plan.backup)
     return _report(marker, directory, began, phases=recovery.phases, warnings=tuple(recovery.warnings))
 

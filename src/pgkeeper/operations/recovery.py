@@ -71,7 +71,7 @@ class Recovery:
             return place
 
         self._require_apart()
-        with self.phase(f"replay the log to {self._plan.target.describe()}", "replay"):
+        with self.phase(f"replay to {self._plan.target.describe()}", "replay"):
             self._cluster.configure({**self._plan.settings, "restore_command": command})
             found = self._cluster.recover(lambda segment: self._progress.note(f"replaying segment {segment}") if segment else None, made)
         wanted = self._planned.contents.info.system_identifier
