@@ -101,6 +101,16 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     assert archive.psql_at(side, "select string_agg(n::text, ',' order by n) from t") == "1,2,4"
     archive.pgkeeper("pitr", "stop", str(side), "--remove").exits(DONE)
 
+    # The abandoned timeline ends with row 1, but production's own goes on: nothing has to arrive first.
+    archive.cluster.execute("alter system set archive_command = 'false'")
+    archive.cluster.execute("select pg_reload_conf()")
+    write(archive, 5)
+    side = Path(pitr(archive, "restore", "--target-time", at).exits(DONE).json["directory"])
+    assert archive.psql_at(side, "select string_agg(n::text, ',' order by n) from t") == "1"
+    archive.pgkeeper("pitr", "stop", str(side), "--remove").exits(DONE)
+    archive.cluster.execute("alter system reset archive_command")
+    archive.cluster.execute("select pg_reload_conf()")
+
     again = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE).json
     assert rows(archive) == [1]
     assert again["timeline"] == 4

@@ -73,7 +73,7 @@ def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Pla
     progress.phase("look at what is archived")
     contents = repository_contents(settings, wish.source)
     quiet_until = None
-    if target.at is not None and _lies_behind(target.at, contents):
+    if target.at is not None and _lies_behind(target.at, contents, wish.timeline):
         quiet_until = _settle(contents, target.at, settings, progress)
         contents = repository_contents(settings, wish.source) if quiet_until else contents
     found = find(target, contents, wish.timeline, settings, progress) if target.kind in ("name", "xid") else None
@@ -95,8 +95,10 @@ def _zone(settings: Settings) -> str:
         return "UTC"
 
 
-def _lies_behind(at: datetime, contents: RepositoryContents) -> bool:
-    return any(span.open and at >= span.ends_at for span in contents.coverage.spans)
+def _lies_behind(at: datetime, contents: RepositoryContents, timeline: int | None) -> bool:
+    """Tell whether a moment lies behind all that is archived of the timeline that production writes. The others get no more."""
+    newest = max((span for span in contents.coverage.spans if span.open), key=lambda span: span.timeline, default=None)
+    return newest is not None and timeline in (None, newest.timeline) and at >= newest.ends_at
 
 
 def _settle(contents: RepositoryContents, at: datetime, settings: Settings, progress: Progress) -> datetime | None:
