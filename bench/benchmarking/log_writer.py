@@ -1,0 +1,43 @@
+"""Log as production writes it: rows of the demo database, copied into tables with an index, a commit after each portion."""
+
+from __future__ import annotations
+
+from itertools import cycle
+
+from .archived_cluster import SEGMENT_BYTES, ArchivedCluster
+
+# The tables that grow with the database, most of it, and their keys.
+_TABLES = {
+    "raw_updates": "update_id",
+    "metrics": "post_id",
+    "audit_log": "entry_id",
+    "post_comments": "comment_id",
+    "deliveries": "delivery_id",
+}
+_MAKE = "CREATE TABLE written_{table} AS TABLE {table} WITH NO DATA; CREATE INDEX ON written_{table} ({key})"
+_PORTION = "TRUNCATE written_{table}; INSERT INTO written_{table} SELECT * FROM {table} TABLESAMPLE SYSTEM ({percent})"
+# About as much as a segment and more holds, so that what is written twice is not found again by a compressor.
+_PORTION_BYTES = 64e6
+
+
+class LogWriter:
+    """Writes as much log as is asked for into an archived cluster."""
+
+    def __init__(self, cluster: ArchivedCluster, database: str) -> None:
+        self._cluster = cluster
+        self._database = database
+        size = int(cluster.query(f"SELECT pg_database_size('{database}')"))
+        self._percent = min(100.0, _PORTION_BYTES / size * 100)
+        for table, key in _TABLES.items():
+            cluster.query(_MAKE.format(table=table, key=key), database)
+
+    def write(self, segments: int) -> None:
+        """Write log until so many segments were begun, or a few more. What was written is written over the next time."""
+        begin = self._position()
+        for table in cycle(_TABLES):
+            self._cluster.query(_PORTION.format(table=table, percent=self._percent), self._database)
+            if self._position() - begin >= segments * SEGMENT_BYTES:
+                return
+
+    def _position(self) -> int:
+        return int(self._cluster.query("SELECT pg_current_wal_insert_lsn() - '0/0'"))
