@@ -26,7 +26,8 @@ _PATH = "/usr/bin:/bin"
 _ARCHIVED_SECONDS = 600
 _POLL_SECONDS = 0.005
 
-# The options of the role's templates, in their order; tests/unit/bench holds one against the other.
+# Options and settings of the role's templates, in their order; tests/unit/bench holds one against the other.
+ARCHIVE_SETTINGS = {"wal_level": "replica", "archive_mode": "on", "archive_timeout": "300", "max_wal_size": "2GB"}
 _CONFIGURATION = """[global]
 repo1-path={repository}
 repo1-bundle=y
@@ -127,8 +128,7 @@ class ArchivedCluster(Cluster):
     @property
     def settings(self) -> dict[str, str]:
         """As role pgkeeper_wal has them."""
-        archived = {"wal_level": "replica", "archive_mode": "on", "archive_timeout": "300", "max_wal_size": "2GB"}
-        return {**super().settings, **archived, "archive_command": " ".join([*self._pgbackrest, "archive-push", "%p"])}
+        return {**super().settings, **ARCHIVE_SETTINGS, "archive_command": " ".join([*self._pgbackrest, "archive-push", "%p"])}
 
     def make_files(self) -> None:
         """Copy the original's files."""

@@ -33,9 +33,9 @@ def measure_push(cluster: ArchivedCluster, writer: LogWriter) -> Spread:
     """Return how many seconds it takes from the end of a segment that is full of rows until both repositories have it."""
     found = []
     for _ in range(_PUSHES):
-        writer.write(1)
-        cluster.wait_until_archived()
+        writer.fill()
         cluster.settle()
+        cluster.wait_until_archived()
         began = time.monotonic()
         cluster.end_segment()
         cluster.wait_until_archived()

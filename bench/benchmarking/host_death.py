@@ -40,7 +40,7 @@ def measure_host_deaths(cluster: ArchivedCluster, recoveries: Recoveries, push: 
     for moment in _MOMENTS:
         deaths.append(_one(cluster, recoveries, moment * push.median))
         cluster.start()
-        # After its own recovery PostgreSQL's checkpointer sleeps for up to checkpoint_timeout before it thinks of archive_timeout; this wakes it.
+        # After a crash PostgreSQL's checkpointer sleeps for up to checkpoint_timeout before it thinks of archive_timeout; this wakes it.
         cluster.settle()
     return HostDeath(ARCHIVE_TIMEOUT_SECONDS, push, tuple(deaths))
 

@@ -6,16 +6,22 @@ from itertools import cycle
 
 from .archived_cluster import SEGMENT_BYTES, ArchivedCluster
 
-# The tables that grow with the database, most of it, and their keys.
+# The tables that hold most of a database, a large one or a small one, and their keys.
 _TABLES = {
     "raw_updates": "update_id",
     "metrics": "post_id",
     "audit_log": "entry_id",
     "post_comments": "comment_id",
     "deliveries": "delivery_id",
+    "post_versions": "post_id",
+    "post_media": "media_id",
 }
 _MAKE = "CREATE TABLE written_{table} AS TABLE {table} WITH NO DATA; CREATE INDEX ON written_{table} ({key})"
 _PORTION = "TRUNCATE written_{table}; INSERT INTO written_{table} SELECT * FROM {table} TABLESAMPLE SYSTEM ({percent})"
+# This table is as large in every database; a few of its rows at a time.
+_LITTLE = "INSERT INTO written_post_versions SELECT * FROM post_versions OFFSET {first} LIMIT {rows}"
+_LITTLE_ROWS, _ROWS = 1000, 8000
+_LITTLE_BYTES = 2 << 20
 # About as much as a segment and more holds, so that what is written twice is not found again by a compressor.
 _PORTION_BYTES = 64e6
 
@@ -38,6 +44,13 @@ class LogWriter:
             self._cluster.query(_PORTION.format(table=table, percent=self._percent), self._database)
             if self._position() - begin >= segments * SEGMENT_BYTES:
                 return
+
+    def fill(self) -> None:
+        """Write log until the present segment is nearly full, without beginning another."""
+        for first in cycle(range(0, _ROWS, _LITTLE_ROWS)):
+            if self._position() % SEGMENT_BYTES >= SEGMENT_BYTES - _LITTLE_BYTES:
+                return
+            self._cluster.query(_LITTLE.format(first=first, rows=_LITTLE_ROWS), self._database)
 
     def _position(self) -> int:
         return int(self._cluster.query("SELECT pg_current_wal_insert_lsn() - '0/0'"))
