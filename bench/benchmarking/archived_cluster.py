@@ -83,9 +83,8 @@ class ArchivedCluster(Cluster):
         """`original` runs while this one is made; the storage shows the certificate."""
         super().__init__(workspace, attendant, "archived")
         self._original = original
-        self._state = workspace.directory("archived/state")
-        for name in ("archived/state/pitr", "archived/state/pitr/attached"):
-            workspace.directory(name)
+        self._state = self.place / "state"
+        self._make_state()
         self._repository = workspace.directory("archived/repository")
         self._configuration = self.place / "pgbackrest.conf"
         places = {name: workspace.directory(f"archived/{name}") for name in ("spool", "locks", "logs")}
@@ -105,7 +104,6 @@ class ArchivedCluster(Cluster):
             path.touch(0o600)
             path.write_text(text, encoding="utf-8")
             give_to_postgres(path, 0o600)
-        self._attached.joinpath("cloud.conf").symlink_to(self._off_site)
 
     @property
     def _attached(self) -> Path:
@@ -192,10 +190,21 @@ class ArchivedCluster(Cluster):
 
     @contextmanager
     def lost(self) -> Iterator[None]:
-        """Take away, for as long as the block lasts, what died with the host: data and local repository."""
-        places = (self.data, self._repository)
+        """Take away, for as long as the block lasts, what died with the host: data, local repository, and what pgkeeper knew.
+
+        Its settings and pgBackRest's are there again, as a deployment would bring them to the next host.
+        """
+        places = (self.data, self._repository, self._state)
         for path in places:
             path.rename(path.with_name(f"{path.name}-lost"))
+        self._make_state()
         yield
+        shutil.rmtree(self._state)
         for path in places:
             path.with_name(f"{path.name}-lost").rename(path)
+
+    def _make_state(self) -> None:
+        for path in (self._state, self._attached.parent, self._attached):
+            path.mkdir()
+            give_to_postgres(path, 0o700)
+        self._attached.joinpath("cloud.conf").symlink_to(self._off_site)

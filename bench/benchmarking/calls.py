@@ -19,12 +19,13 @@ from .workspace import Workspace
 class Pgkeeper:
     """The program, with directories of its own, below one of its `name`, and settings of its own, those in `more` among them."""
 
-    def __init__(self, program: Path, cluster: Cluster, workspace: Workspace, name: str = "pgkeeper", **more: str) -> None:
+    def __init__(self, program: Path, cluster: Cluster, workspace: Workspace, name: str = "own", **more: str) -> None:
         self.program = program
         place = workspace.directory(name)
         values = {"BACKUP_PROJECT_NAME": "Benchmark", **more}
-        for each in ("dir", "state_dir", "log_dir"):
-            if (key := f"BACKUP_{each.upper()}") not in values:
+        # Short ones: there will be sockets in them, whose paths are short of room.
+        for key, each in (("BACKUP_DIR", "backups"), ("BACKUP_STATE_DIR", "state"), ("BACKUP_LOG_DIR", "log")):
+            if key not in values:
                 values[key] = str(workspace.directory(f"{name}/{each}"))
         settings = place / "pgkeeper.env"
         settings.write_text("".join(f"{key}='{value}'\n" for key, value in values.items()), encoding="utf-8")

@@ -24,6 +24,8 @@ UPLOAD = "upload_file"
 SYNC_LINE = "pgkeeper sync, through 1 GBit/s"
 UPLOAD_LINE = "upload_file, through 1 GBit/s"
 ENCRYPT_UPLOAD = "openssl enc; upload_file"
+ARCHIVE = "archive-push into both repositories, for each segment"
+LOST = "lost when the host dies: archive_timeout, which may be a second late, and a push"
 WHOLE_WAY = "pgkeeper backup; pgkeeper sync"
 WHOLE_STRATEGY = "pg_dump | gzip; openssl enc; upload_file"
 
@@ -104,6 +106,6 @@ def targets(
         # The strategy has 10 to 20 minutes for it.
         Target(RECOVER_TO_TIME, 600.0, to_time.median, "seconds"),
         # 200 a minute.
-        Target("archive-push into both repositories, for each segment", 0.3, archiving.seconds_per_segment, "seconds"),
-        Target("lost when the host dies: archive_timeout and a push", host_death.limit_seconds, host_death.lost_seconds, "seconds"),
+        Target(ARCHIVE, 0.3, archiving.seconds_per_segment, "seconds"),
+        Target(LOST, host_death.limit_seconds, host_death.lost_seconds, "seconds"),
     )

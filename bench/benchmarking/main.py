@@ -45,8 +45,8 @@ _REPLAYED = 64
 _PUSHED = 200
 _FEWEST = 4
 _SIZE = re.compile(r"\d+(\.\d+)?[MG]", re.IGNORECASE)
-_DESCRIPTION = """Measures pgkeeper beside pg_dump, gzip, psql and pg_restore, on demo data and a PostgreSQL of its own on a private port,
-which is removed at the end. Run it as root or as postgres on a machine that has nothing else to do; docs/benchmarks.md says more."""
+_DESCRIPTION = """Measures pgkeeper beside pg_dump, gzip, psql and pg_restore, on demo data and two PostgreSQL of its own on private ports,
+which are removed at the end. Run it as root or as postgres on a machine that has nothing else to do; docs/benchmarks.md says more."""
 
 
 class _Stopped(Exception):
