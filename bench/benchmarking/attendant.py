@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,8 +40,10 @@ class Server:
 class Attendant:
     """The process, as a context manager; at the end, and when we are killed, it kills what still works in the workspace."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, python: Path) -> None:
+        """`python` runs the process, as postgres."""
         self._directory = workspace.path
+        self._python = python
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Server:
@@ -61,7 +62,7 @@ class Attendant:
     def __enter__(self) -> Self:
         """Start the process."""
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_PROGRAM), str(self._directory)],
+            [str(self._python), "-P", str(_PROGRAM), str(self._directory)],
             **as_postgres(),
             cwd="/",
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},

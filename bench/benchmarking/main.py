@@ -44,6 +44,8 @@ _SMALLEST_BYTES = 38e6
 _REPLAYED = 64
 _PUSHED = 200
 _FEWEST = 4
+# How much of the database's size the object storage holds at most: backups and log, compressed.
+_OFF_SITE_MEMORY = 2
 _SIZE = re.compile(r"\d+(\.\d+)?[MG]", re.IGNORECASE)
 _DESCRIPTION = """Measures pgkeeper beside pg_dump, gzip, psql and pg_restore, on demo data and two PostgreSQL of its own on private ports,
 which are removed at the end. Run it as root or as postgres on a machine that has nothing else to do; docs/benchmarks.md says more."""
@@ -137,12 +139,13 @@ def _benchmark(options: argparse.Namespace) -> Results:
             raise BenchmarkError(f"{needed} is not there; scripts/test --fast prepares this checkout's")
     require_pgbackrest()
     size = _bytes(options.size)
+    _require_memory(size)
     _require_space(options.directory, size, max(map(_bytes, [options.size, *options.memory_sizes])))
     adopt_orphans()
     machine = machine_facts()
     with ExitStack() as stack:
         workspace = stack.enter_context(Workspace(options.directory.absolute()))
-        attendant = stack.enter_context(Attendant(workspace))
+        attendant = stack.enter_context(Attendant(workspace, _PYTHON))
         certificate = make_certificate(workspace.directory("certificate"))
         cluster = stack.enter_context(Cluster(workspace, attendant))
         near, far = stack.enter_context(Storage(_PYTHON)), stack.enter_context(Storage(_PYTHON, _LINE))
@@ -243,6 +246,18 @@ def _python(program: Path) -> str:
 def _segments(size: float, each: int) -> int:
     """Return how many segments of log a database of this size is to have, where one of a gigabyte has `each`."""
     return max(_FEWEST, round(each * size / 1e9))
+
+
+def _require_memory(size: float) -> None:
+    """Raise BenchmarkError unless there is room in memory for what is archived off site."""
+    (available,) = (
+        int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
+    )
+    needed = _OFF_SITE_MEMORY * size + 5e8
+    if available < needed:
+        raise BenchmarkError(
+            f"{available / 1e9:.1f} GB of memory are free, and {needed / 1e9:.1f} GB may be needed; choose a smaller --size"
+        )
 
 
 def _require_space(directory: Path, size: float, largest: float) -> None:

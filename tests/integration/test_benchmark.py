@@ -159,7 +159,7 @@ def recovered_in(directory: Path) -> list[str]:
 def test_what_runs_in_a_dead_runs_directory_is_ended_before_that_goes(workspace: Workspace) -> None:
     directory = workspace.directory("benchmark-dead", 0o755)
     dead = BenchmarkWorkspace(directory)
-    cluster = Cluster(dead, Attendant(dead))
+    cluster = Cluster(dead, Attendant(dead, ROOT / ".venv/bin/python"))
     cluster.make_files()
     server = subprocess.Popen(
         [cluster.binaries / "postgres", "-D", cluster.data, "-k", cluster.sockets, "-c", "listen_addresses="],
