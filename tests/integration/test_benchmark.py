@@ -144,9 +144,10 @@ def test_what_a_killed_run_left_goes_with_the_next_and_a_stopped_one_leaves_noth
 
 
 def test_a_run_that_is_killed_while_a_recovered_server_runs_leaves_no_server(workspace: Workspace) -> None:
-    directory = workspace.directory("benchmark-killed", 0o755)
+    directory = workspace.directory("killed", 0o755)
     with benchmark(directory) as process:
-        wait_until(lambda: recovered_in(directory), "a recovered server", 300)
+        wait_until(lambda: recovered_in(directory) or process.poll() is not None, "a recovered server", 300)
+        assert process.poll() is None, process.communicate()[1]
         process.kill()
         process.wait()
         wait_until(lambda: not running_in(directory), "the end of the killed run's servers")
@@ -157,7 +158,7 @@ def recovered_in(directory: Path) -> list[str]:
 
 
 def test_what_runs_in_a_dead_runs_directory_is_ended_before_that_goes(workspace: Workspace) -> None:
-    directory = workspace.directory("benchmark-dead", 0o755)
+    directory = workspace.directory("dead", 0o755)
     dead = BenchmarkWorkspace(directory)
     cluster = Cluster(dead, Attendant(dead, ROOT / ".venv/bin/python"))
     cluster.make_files()
