@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import count, cycle
 
 from .archived_cluster import SEGMENT_BYTES, ArchivedCluster
 
@@ -20,10 +20,17 @@ _MAKE = "CREATE TABLE written_{table} AS TABLE {table} WITH NO DATA; CREATE INDE
 _PORTION = "TRUNCATE written_{table}; INSERT INTO written_{table} SELECT * FROM {table} TABLESAMPLE SYSTEM ({percent})"
 # This table is as large in every database; a few of its rows at a time.
 _LITTLE = "INSERT INTO written_post_versions SELECT * FROM post_versions OFFSET {first} LIMIT {rows}"
-_LITTLE_ROWS, _ROWS = 1000, 8000
+_ROWS = 8000
+# About 0.75 MB of log.
+_LITTLE_ROWS = 1000
 _LITTLE_BYTES = 2 << 20
 # About as much as a segment and more holds, so that what is written twice is not found again by a compressor.
 _PORTION_BYTES = 64e6
+
+
+def few_rows(number: int, rows: int) -> str:
+    """Return SQL, without its end, that copies so many rows in the demo database, others for each number; about 0.75 kB of log for each."""
+    return _LITTLE.format(first=number * rows % _ROWS, rows=rows)
 
 
 class LogWriter:
@@ -47,10 +54,10 @@ class LogWriter:
 
     def fill(self) -> None:
         """Write log until the present segment is nearly full, without beginning another."""
-        for first in cycle(range(0, _ROWS, _LITTLE_ROWS)):
+        for number in count():
             if self._position() % SEGMENT_BYTES >= SEGMENT_BYTES - _LITTLE_BYTES:
                 return
-            self._cluster.query(_LITTLE.format(first=first, rows=_LITTLE_ROWS), self._database)
+            self._cluster.query(few_rows(number, _LITTLE_ROWS), self._database)
 
     def _position(self) -> int:
         return int(self._cluster.query("SELECT pg_current_wal_insert_lsn() - '0/0'"))

@@ -168,7 +168,7 @@ def _benchmark(options: argparse.Namespace) -> Results:
         cluster.drop_database(_DATABASE)
         archiving = measure_archiving(archived, writer, _segments(size, _PUSHED))
         _say(f"archiving: {archiving.segments} segments: {archiving.seconds:.1f} s")
-        host_death = measure_host_deaths(archived, recoveries, measure_push(archived, writer))
+        host_death = measure_host_deaths(archived, recoveries, measure_push(archived, writer), _DATABASE)
         _say(f"the host's death: {host_death.lost_seconds:.1f} s lost at most")
         memory = tuple(found for size in options.memory_sizes for found in _memory(contenders, cluster, size, options.seed))
     found = ratios(steps)
