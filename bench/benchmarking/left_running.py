@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -23,9 +24,9 @@ from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.01
-# A server and its processes, the shell it calls pgBackRest with, and pgBackRest, which goes on elsewhere.
-_ELSEWHERE = "pgbackrest"
-_NAMES = ("postgres", "sh", _ELSEWHERE)
+_USER = "postgres"
+# A server and its processes, the shell it calls pgBackRest with, pgBackRest; and who is just about to start one.
+_NAMES = ("postgres", "sh", "pgbackrest", "pg_ctl", "pgkeeper")
 
 
 def adopt_orphans() -> None:
@@ -35,8 +36,9 @@ def adopt_orphans() -> None:
 
 
 def processes_in(directory: Path) -> list[int]:
-    """Return the ids of the PostgreSQL and pgBackRest processes that work in a directory, or on what is configured there."""
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal() and _works_in(entry, directory)]
+    """Return the ids of the PostgreSQL and pgBackRest processes that work in a directory or are told of it, and of those that start them."""
+    user = pwd.getpwnam(_USER).pw_uid
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal() and _works_in(entry, directory, user)]
 
 
 def kill_all(directory: Path) -> None:
@@ -48,16 +50,17 @@ def kill_all(directory: Path) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _works_in(process: Path, directory: Path) -> bool:
+def _works_in(process: Path, directory: Path, user: int) -> bool:
     try:
         name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-        if name not in _NAMES:
+        if name not in _NAMES or process.stat().st_uid != user:
             return False
         here = (process / "cwd").readlink()
-        told = (process / "cmdline").read_bytes().decode(errors="replace") if name == _ELSEWHERE else ""
+        told = (process / "cmdline").read_bytes().decode(errors="replace")
     except OSError:
         # It is gone, or somebody else's.
         return False
+    # A server that was just started is not in its directory yet.
     return directory in (here, *here.parents) or f"{directory}/" in told
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from . import comparisons as names
 from .archived_cluster import ArchivedCluster
@@ -25,7 +24,6 @@ class Recovered:
     """A recovered cluster while it runs: what its recovery took, and how to ask it."""
 
     usage: Usage
-    report: Any
     query: Callable[[str, str], str]
 
 
@@ -72,8 +70,8 @@ class Recoveries:
     def recovered(self, *options: str) -> Iterator[Recovered]:
         """Recover, and leave it running for as long as the block lasts."""
         place = str(self._place)
-        usage, report = self._calls.pgkeeper("pitr", "restore", *options, "--to-dir", place, product=self._place)
-        yield Recovered(usage, report, self._query)
+        usage, _report = self._calls.pgkeeper("pitr", "restore", *options, "--to-dir", place, product=self._place)
+        yield Recovered(usage, self._query)
         self._cluster.run(self._pgkeeper.arguments("pitr", "stop", place, "--remove"), extra=self._pgkeeper.environment)
         for pid in usage.left:
             reap(pid)
