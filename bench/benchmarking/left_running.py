@@ -36,7 +36,7 @@ def adopt_orphans() -> None:
 
 
 def processes_in(directory: Path) -> list[int]:
-    """Return the ids of the PostgreSQL and pgBackRest processes that work in a directory or are told of it, and of those that start them."""
+    """Return the ids of PostgreSQL and pgBackRest processes that work in a directory or are told of it, and of those that start them."""
     user = pwd.getpwnam(_USER).pw_uid
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal() and _works_in(entry, directory, user)]
 
