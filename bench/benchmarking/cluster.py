@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .attendant import Attendant, Server
 from .errors import BenchmarkError
 from .user import USER, as_postgres
 from .workspace import Workspace
@@ -23,7 +24,7 @@ _STOP_SECONDS = 120
 # Durability and autovacuum stay as PostgreSQL has them: on.
 SETTINGS = {"shared_buffers": "256MB", "max_connections": "40"}
 
-_ACCESS = f"local all {USER} peer map=owner\nhost all all 127.0.0.1/32 scram-sha-256\nlocal all all scram-sha-256\n"
+_ACCESS = f"local all,replication {USER} peer map=owner\nhost all all 127.0.0.1/32 scram-sha-256\nlocal all all scram-sha-256\n"
 _IDENTITIES = f"owner {USER} {USER}\n"
 
 
@@ -36,15 +37,17 @@ def server_binaries() -> Path:
 
 
 class Cluster:
-    """A running server, as a context manager; `environment` leads libpq's clients to it."""
+    """A running server, as a context manager; `environment` leads libpq's clients to it. Its files are in a directory of its `name`."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, attendant: Attendant, name: str = "cluster") -> None:
         self.binaries = server_binaries()
-        self._data = workspace.directory("data")
-        self._socket = workspace.directory("run", 0o755)
-        self._log = workspace.path / "server.log"
+        self.place = workspace.directory(name, 0o755)
+        self.data = workspace.directory(f"{name}/data")
+        self._attendant = attendant
+        self._socket = workspace.directory(f"{name}/run", 0o755)
+        self._log = self.place / "server.log"
         self._port = _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._server: Server | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,49 +65,54 @@ class Cluster:
         """The port, for programs that want it said."""
         return self._port
 
+    @property
+    def sockets(self) -> Path:
+        """The directory of its socket."""
+        return self._socket
+
     def __enter__(self) -> Self:
         """Make the cluster and start it."""
-        initdb = ["--pgdata", str(self._data), "--encoding=UTF8", "--locale=C.UTF-8", "--auth=peer", f"--username={USER}"]
-        self.run([str(self.binaries / "initdb"), *initdb])
-        major = self.binaries.parent.name
-        settings = {
-            **SETTINGS,
-            "port": str(self._port),
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": str(self._socket),
-            "cluster_name": f"{major}/benchmark",
-        }
-        with (self._data / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-        (self._data / "pg_hba.conf").write_text(_ACCESS, encoding="ascii")
-        (self._data / "pg_ident.conf").write_text(_IDENTITIES, encoding="ascii")
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                # Should we be killed, the kernel tells the server to end at once.
-                ["setpriv", "--pdeathsig", "QUIT", "--", str(self.binaries / "postgres"), "-D", str(self._data)],
-                **as_postgres(),
-                cwd="/",
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.make_files()
+        with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in self.settings.items())
+        (self.data / "pg_hba.conf").write_text(_ACCESS, encoding="ascii")
+        (self.data / "pg_ident.conf").write_text(_IDENTITIES, encoding="ascii")
         try:
-            self._wait_until_it_answers(self._process)
+            self.start()
         except BaseException:
             self._stop()
             raise
         return self
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the server is told; the rest is as PostgreSQL has it."""
+        return {
+            **SETTINGS,
+            "port": str(self._port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self._socket),
+            "cluster_name": f"{self.binaries.parent.name}/benchmark",
+        }
+
+    def make_files(self) -> None:
+        """Fill the data directory. Raises BenchmarkError."""
+        initdb = ["--pgdata", str(self.data), "--encoding=UTF8", "--locale=C.UTF-8", "--auth=peer", f"--username={USER}"]
+        self.run([str(self.binaries / "initdb"), *initdb])
+
+    def start(self) -> None:
+        """Start the server, and return when it answers. Raises BenchmarkError with its last words when it does not."""
+        self._server = self._attendant.start([str(self.binaries / "postgres"), "-D", str(self.data)], self.environment, self._log)
+        self._wait_until_it_answers(self._server)
+
     def __exit__(self, _type: type[BaseException] | None, _value: BaseException | None, _traceback: TracebackType | None) -> None:
         """Stop the server, ending all its sessions."""
         self._stop()
 
-    def query(self, statement: str, database: str = "postgres") -> str:
-        """Run SQL as the superuser and return what it says, without headings. Raises BenchmarkError."""
+    def query(self, statement: str, database: str = "postgres", extra: Mapping[str, str] | None = None) -> str:
+        """Run SQL as the superuser and return what it says, without headings; `extra` leads to another server. Raises BenchmarkError."""
         psql = [str(self.binaries / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database]
-        return self.run(psql, statement).strip()
+        return self.run(psql, statement, extra).strip()
 
     def run(self, arguments: list[str], text: str = "", extra: Mapping[str, str] | None = None) -> str:
         """Run a program as postgres, outside of all measuring, and return its output. Raises BenchmarkError with its own words."""
@@ -135,13 +143,13 @@ class Cluster:
         self.query("CHECKPOINT")
         os.sync()
 
-    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_it_answers(self, server: Server) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
                 self.query("SELECT 1")
             except BenchmarkError as error:
-                if process.poll() is not None or time.monotonic() > deadline:
+                if server.ended() or time.monotonic() > deadline:
                     raise BenchmarkError(f"the server did not start: {self._last_words() or error}") from None
                 time.sleep(0.1)
             else:
@@ -152,14 +160,12 @@ class Cluster:
         return "; ".join(lines[-3:])
 
     def _stop(self) -> None:
-        if self._process is None:
+        if self._server is None:
             return
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGQUIT)
-            self._process.wait()
+        self._server.signal(signal.SIGINT)
+        if not self._server.ended(_STOP_SECONDS):
+            self._server.signal(signal.SIGQUIT)
+            self._server.ended(_STOP_SECONDS)
 
 
 def _free_port() -> int:

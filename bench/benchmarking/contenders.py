@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from subprocess import DEVNULL
-from typing import IO, Any
 
 from . import comparisons as names
+from .calls import Calls, Pgkeeper, as_sample
 from .cluster import Cluster
-from .measure import Usage, measure
+from .measure import Usage
 from .results import Sample
 from .storage import ENCRYPTION_KEY, Storage, Storages
-from .user import give_to_postgres
 from .workspace import Workspace
 
 _COPY = "benchmark_copy"
@@ -25,32 +21,6 @@ _DUMP_FILE = "database.sql.gz"
 _ENCRYPT = 'openssl enc -aes-256-cbc -salt -pbkdf2 -pass env:BACKUP_ENCRYPTION_KEY -in "$1" -out "$2"'
 
 
-class Pgkeeper:
-    """The program, with directories and settings of its own."""
-
-    def __init__(self, program: Path, cluster: Cluster, workspace: Workspace) -> None:
-        self.program = program
-        places = {f"BACKUP_{name.upper()}": workspace.directory(name) for name in ("dir", "state_dir", "log_dir")}
-        values = {"BACKUP_PROJECT_NAME": "Benchmark", **places}
-        settings = workspace.path / "pgkeeper.env"
-        settings.write_text("".join(f"{name}='{value}'\n" for name, value in values.items()), encoding="utf-8")
-        give_to_postgres(settings, 0o600)
-        home = workspace.directory("home")
-        self.environment = {
-            **cluster.environment,
-            "LANG": "C.UTF-8",
-            "HOME": str(home),
-            "TMPDIR": str(home),
-            "PGKEEPER_ENV_FILE": str(settings),
-            # An installed release is compiled; here that is done once, while warming up, and not into the checkout.
-            "PYTHONPYCACHEPREFIX": str(workspace.directory("compiled")),
-        }
-
-    def arguments(self, *words: str) -> list[str]:
-        """Return the command line of a call."""
-        return [str(self.program), *words]
-
-
 class Contenders:
     """Each step is a method that prepares, measures, and clears up. What a step makes stays until it makes it again."""
 
@@ -58,6 +28,7 @@ class Contenders:
         self, pgkeeper: Pgkeeper, cluster: Cluster, storages: Storages, workspace: Workspace, database: str, sql_bytes: int
     ) -> None:
         self._pgkeeper = pgkeeper
+        self._calls = Calls(pgkeeper, cluster)
         self._cluster = cluster
         self._storages = storages
         self._place = workspace.directory("dumps")
@@ -90,11 +61,11 @@ class Contenders:
 
     def backup(self, database: str = "") -> Sample:
         """Back a database up; the backup before goes."""
-        usage, report = self._call("backup", "--database", database or self._database)
+        usage, report = self._calls.pgkeeper("backup", "--database", database or self._database)
         outcome = report["outcomes"][0]
         self.forget_backup()
         self._backup_id, self._backup = outcome["backup_id"], Path(outcome["path"])
-        return _sample(usage, outcome["size_bytes"], own=True)
+        return as_sample(usage, outcome["size_bytes"], own=True)
 
     def forget_backup(self) -> None:
         """Remove the last backup."""
@@ -116,33 +87,33 @@ class Contenders:
     def restore_off_site(self) -> Sample:
         """Restore the last copy beside the original."""
         more = self._storages.near.pgkeeper_environment(self._bucket)
-        usage, _report = self._call("restore", self._copied_id, "--from", "cloud", "--to", _COPY, more=more)
+        usage, _report = self._calls.pgkeeper("restore", self._copied_id, "--from", "cloud", "--to", _COPY, more=more)
         return self._restored(usage, own=True)
 
     def version(self) -> float:
         """Return how many seconds `pgkeeper --version` takes."""
-        return self._measure(self._pgkeeper.arguments("--version"), self._pgkeeper.environment).wall_seconds
+        return self._calls.measured(self._pgkeeper.arguments("--version"), self._pgkeeper.environment).wall_seconds
 
     def _verify(self, level: str) -> Sample:
-        usage, _report = self._call("verify", self._backup_id, "--level", level)
-        return _sample(usage, None, own=True)
+        usage, _report = self._calls.pgkeeper("verify", self._backup_id, "--level", level)
+        return as_sample(usage, None, own=True)
 
     def _restore(self) -> Sample:
-        usage, _report = self._call("restore", self._backup_id, "--to", _COPY)
+        usage, _report = self._calls.pgkeeper("restore", self._backup_id, "--to", _COPY)
         return self._restored(usage, own=True)
 
     def _dump(self) -> Sample:
-        return _sample(self._client("pg_dump", "-d", self._database), self._sql_bytes)
+        return as_sample(self._client("pg_dump", "-d", self._database), self._sql_bytes)
 
     def _dump_gzip(self) -> Sample:
         target = self._gone("dump.sql.gz")
         usage = self._shell('pg_dump -d "$1" | gzip >"$2"', self._database, target)
-        return _sample(usage, target.stat().st_size)
+        return as_sample(usage, target.stat().st_size)
 
     def _dump_directory(self) -> Sample:
         target = self._gone("dump")
         usage = self._client("pg_dump", "--format=directory", "--jobs=2", f"--file={target}", "-d", self._database)
-        return _sample(usage, sum(path.stat().st_size for path in target.iterdir()))
+        return as_sample(usage, sum(path.stat().st_size for path in target.iterdir()))
 
     def _psql(self) -> Sample:
         self._cluster.create_database(_COPY)
@@ -162,9 +133,9 @@ class Contenders:
         """Copy the last backup into a bucket that has nothing; returns its id as well."""
         assert self._backup is not None
         _into_memory(self._backup)
-        usage, report = self._call("sync", more=storage.pgkeeper_environment(bucket))
+        usage, report = self._calls.pgkeeper("sync", more=storage.pgkeeper_environment(bucket))
         (outcome,) = report["outcomes"]
-        return _sample(usage, outcome["size_bytes"], own=True, sending=outcome["seconds"]), outcome["backup_id"]
+        return as_sample(usage, outcome["size_bytes"], own=True, sending=outcome["seconds"]), outcome["backup_id"]
 
     def _upload(self, storage: Storage) -> Sample:
         assert self._backup is not None
@@ -180,14 +151,14 @@ class Contenders:
         """Upload a file, after what comes before it, and remove it from the bucket again."""
         bucket = storage.new_bucket()
         environment = {**self._cluster.environment, **storage.boto3_environment, "BACKUP_ENCRYPTION_KEY": ENCRYPTION_KEY}
-        usage, told = self._told([*before, *storage.python, str(_UPLOADER), storage.url, bucket, str(path)], environment)
+        usage, told = self._calls.told([*before, *storage.python, str(_UPLOADER), storage.url, bucket, str(path)], environment)
         storage.remove(bucket)
-        return _sample(usage, path.stat().st_size, sending=told["seconds"])
+        return as_sample(usage, path.stat().st_size, sending=told["seconds"])
 
     def _restored(self, usage: Usage, *, own: bool = False) -> Sample:
         size = int(self._cluster.query(f"SELECT pg_database_size('{_COPY}')"))
         self._cluster.drop_database(_COPY)
-        return _sample(usage, size, own=own)
+        return as_sample(usage, size, own=own)
 
     def _gone(self, name: str) -> Path:
         """Return a place for a dump, without the one that was there."""
@@ -198,27 +169,11 @@ class Contenders:
         return path
 
     def _client(self, program: str, *options: str) -> Usage:
-        return self._measure([str(self._cluster.binaries / program), *options], self._cluster.environment)
+        return self._calls.measured([str(self._cluster.binaries / program), *options], self._cluster.environment)
 
     def _shell(self, pipeline: str, *values: object) -> Usage:
         arguments = ["bash", "-c", f"set -o pipefail; {pipeline}", "bash", *map(str, values)]
-        return self._measure(arguments, self._cluster.environment)
-
-    def _call(self, *words: str, more: Mapping[str, str] | None = None) -> tuple[Usage, Any]:
-        """Measure a call of pgkeeper, with `more` in its environment; returns the report it prints as well."""
-        return self._told(self._pgkeeper.arguments(*words, "--json"), {**self._pgkeeper.environment, **(more or {})})
-
-    def _told(self, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Usage, Any]:
-        """Measure a command; returns the JSON it prints as well."""
-        with tempfile.TemporaryFile() as output:
-            usage = self._measure(arguments, environment, output)
-            output.seek(0)
-            return usage, json.load(output)
-
-    def _measure(self, arguments: Sequence[str], environment: Mapping[str, str], output: int | IO[bytes] = DEVNULL) -> Usage:
-        self._cluster.settle()
-        with tempfile.TemporaryFile() as errors:
-            return measure(arguments, environment, output, errors)
+        return self._calls.measured(arguments, self._cluster.environment)
 
 
 def _into_memory(directory: Path) -> None:
@@ -227,14 +182,3 @@ def _into_memory(directory: Path) -> None:
         with path.open("rb") as file:
             while file.read(1 << 20):
                 pass
-
-
-def _sample(usage: Usage, produced: int | None, *, own: bool = False, sending: float | None = None) -> Sample:
-    return Sample(
-        wall_seconds=round(usage.wall_seconds, 4),
-        cpu_seconds=round(usage.cpu_seconds, 4),
-        peak_bytes=usage.peak_bytes,
-        own_peak_bytes=usage.own_peak_bytes if own else None,
-        produced_bytes=produced,
-        sending_seconds=None if sending is None else round(sending, 4),
-    )

@@ -9,16 +9,25 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .archived_cluster import SEGMENT_BYTES, ArchivedCluster, require_pgbackrest
+from .archiving import measure_archiving, measure_push
+from .attendant import Attendant
+from .calls import Calls, Pgkeeper
+from .certificate import make_certificate
 from .cluster import Cluster
 from .comparisons import BACKUP, RESTORE_OFF_SITE, STEPS, SYNC, ratios, targets
-from .contenders import Contenders, Pgkeeper
+from .contenders import Contenders
 from .errors import BenchmarkError
+from .host_death import measure_host_deaths
+from .left_running import adopt_orphans
+from .log_writer import LogWriter
 from .machine import machine_facts
-from .measure import adopt_orphans
+from .recoveries import Recoveries
 from .report import render
 from .results import MemoryAtSize, Results, Sample, Step, rotated, spread
 from .storage import Storage, Storages
@@ -31,9 +40,15 @@ _PYTHON = ROOT / ".venv/bin/python"
 _VERSION_CALLS = 20
 _LINE = 1e9 / 8
 _SMALLEST_BYTES = 38e6
+# Segments for each gigabyte: a gigabyte of log to be replayed, and a minute's work of archiving.
+_REPLAYED = 64
+_PUSHED = 200
+_FEWEST = 4
+# How much of the database's size the object storage holds at most: backups and log, compressed.
+_OFF_SITE_MEMORY = 2
 _SIZE = re.compile(r"\d+(\.\d+)?[MG]", re.IGNORECASE)
-_DESCRIPTION = """Measures pgkeeper beside pg_dump, gzip, psql and pg_restore, on demo data and a PostgreSQL of its own on a private port,
-which is removed at the end. Run it as root or as postgres on a machine that has nothing else to do; docs/benchmarks.md says more."""
+_DESCRIPTION = """Measures pgkeeper beside pg_dump, gzip, psql and pg_restore, on demo data and two PostgreSQL of its own on private ports,
+which are removed at the end. Run it as root or as postgres on a machine that has nothing else to do; docs/benchmarks.md says more."""
 
 
 class _Stopped(Exception):
@@ -122,15 +137,19 @@ def _benchmark(options: argparse.Namespace) -> Results:
     for needed in (program, _PYTHON):
         if not needed.exists():
             raise BenchmarkError(f"{needed} is not there; scripts/test --fast prepares this checkout's")
-    _require_space(options.directory, max(map(_bytes, [options.size, *options.memory_sizes])))
+    require_pgbackrest()
+    size = _bytes(options.size)
+    _require_memory(size)
+    _require_space(options.directory, size, max(map(_bytes, [options.size, *options.memory_sizes])))
     adopt_orphans()
     machine = machine_facts()
-    with (
-        Workspace(options.directory.absolute()) as workspace,
-        Cluster(workspace) as cluster,
-        Storage(_PYTHON) as near,
-        Storage(_PYTHON, _LINE) as far,
-    ):
+    with ExitStack() as stack:
+        workspace = stack.enter_context(Workspace(options.directory.absolute()))
+        attendant = stack.enter_context(Attendant(workspace, _PYTHON))
+        certificate = make_certificate(workspace.directory("certificate"))
+        cluster = stack.enter_context(Cluster(workspace, attendant))
+        near, far = stack.enter_context(Storage(_PYTHON)), stack.enter_context(Storage(_PYTHON, _LINE))
+        archive = stack.enter_context(Storage(_PYTHON, certificate=certificate))
         pgkeeper = Pgkeeper(program, cluster, workspace)
         said = cluster.run(pgkeeper.arguments("--version"), extra=pgkeeper.environment).strip()
         machine |= {"postgresql": cluster.query("SHOW server_version"), "python": _python(program), "pgkeeper": said}
@@ -138,9 +157,19 @@ def _benchmark(options: argparse.Namespace) -> Results:
         _make_database(cluster, _DATABASE, options.size, options.seed)
         database_bytes, sql_bytes = _database_bytes(cluster, _DATABASE), _sql_bytes(cluster, _DATABASE)
         contenders = Contenders(pgkeeper, cluster, Storages(near, far), workspace, _DATABASE, sql_bytes)
-        steps = _rounds(contenders, options.repeat)
+        _say("making a cluster of the same rows that archives its log, and its first backup")
+        archived = stack.enter_context(ArchivedCluster(workspace, attendant, cluster, archive, certificate))
+        its_own = Pgkeeper(program, archived, workspace, "archived-pgkeeper", **archived.pitr_settings)
+        writer = LogWriter(archived, _DATABASE)
+        recoveries = Recoveries(its_own, Calls(its_own, cluster), archived, workspace, _DATABASE)
+        recoveries.prepare(writer, _segments(size, _REPLAYED))
+        steps = _rounds({**contenders.steps(), **recoveries.steps()}, options.repeat)
         version = spread([contenders.version() for _ in range(_VERSION_CALLS)])
         cluster.drop_database(_DATABASE)
+        archiving = measure_archiving(archived, writer, _segments(size, _PUSHED))
+        _say(f"archiving: {archiving.segments} segments: {archiving.seconds:.1f} s")
+        host_death = measure_host_deaths(archived, recoveries, measure_push(archived, writer), _DATABASE)
+        _say(f"the host's death: {host_death.lost_seconds:.1f} s lost at most")
         memory = tuple(found for size in options.memory_sizes for found in _memory(contenders, cluster, size, options.seed))
     found = ratios(steps)
     return Results(
@@ -157,13 +186,14 @@ def _benchmark(options: argparse.Namespace) -> Results:
         ratios=found,
         version_seconds=version,
         memory=memory,
-        targets=targets(steps, found, memory, version),
+        archiving=archiving,
+        host_death=host_death,
+        targets=targets(steps, found, memory, version, archiving, host_death),
     )
 
 
-def _rounds(contenders: Contenders, repeat: int) -> tuple[Step, ...]:
+def _rounds(work: Mapping[str, Callable[[], Sample]], repeat: int) -> tuple[Step, ...]:
     """Take every step once to warm up, then `repeat` times in rotated order."""
-    work = contenders.steps()
     samples: dict[str, list[Sample]] = {name: [] for name in STEPS}
     for number in range(repeat + 1):
         for name in rotated(STEPS, number):
@@ -213,11 +243,33 @@ def _python(program: Path) -> str:
     return said.stdout.strip().removeprefix("Python ") if said else "unknown"
 
 
-def _require_space(directory: Path, database_bytes: float) -> None:
-    """Raise BenchmarkError unless there is room for the database, a copy of it, a proof, WAL, and what dumps take."""
+def _segments(size: float, each: int) -> int:
+    """Return how many segments of log a database of this size is to have, where one of a gigabyte has `each`."""
+    return max(_FEWEST, round(each * size / 1e9))
+
+
+def _require_memory(size: float) -> None:
+    """Raise BenchmarkError unless there is room in memory for what is archived off site."""
+    (available,) = (
+        int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")
+    )
+    needed = _OFF_SITE_MEMORY * size + 5e8
+    if available < needed:
+        raise BenchmarkError(
+            f"{available / 1e9:.1f} GB of memory are free, and {needed / 1e9:.1f} GB may be needed; choose a smaller --size"
+        )
+
+
+def _require_space(directory: Path, size: float, largest: float) -> None:
+    """Raise BenchmarkError unless there is room.
+
+    For the largest database, a copy of it, a proof, WAL, and what dumps take; and for the one that is archived, a recovered one, the log
+    that waits, and what is in the local repository.
+    """
     # WAL grows with what is written, up to what checkpoints allow.
-    wal_bytes = min(12 * database_bytes, 3e9)
-    free, needed = shutil.disk_usage(directory).free, 4 * database_bytes + wal_bytes + 3e8
+    wal_bytes = min(12 * largest, 3e9)
+    log_bytes = (2 * _segments(size, _REPLAYED) + 2 * _segments(size, _PUSHED)) * SEGMENT_BYTES
+    free, needed = shutil.disk_usage(directory).free, 4 * largest + wal_bytes + 3 * size + log_bytes + 3e8
     if free < needed:
         raise BenchmarkError(
             f"{directory} has {free / 1e9:.1f} GB free, and {needed / 1e9:.1f} GB may be needed; choose another with --directory"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .results import MemoryAtSize, Quantity, Ratio, Results, Spread, Step, Target
+from .results import Archiving, HostDeath, MemoryAtSize, Quantity, Ratio, Results, Spread, Step, Target
 
 _WHAT: dict[Quantity, str] = {
     "wall_seconds": "time",
@@ -27,6 +27,7 @@ def render(results: Results) -> str:
     parts += [_targets(results.targets), _ratios(results.ratios), _steps(results.steps)]
     version = results.version_seconds
     parts.append(f"`pgkeeper --version` takes {_numbers(version, '{:.3f}')} s.")
+    parts += [_archiving(results.archiving), _host_death(results.host_death)]
     if results.memory:
         parts.append(_memory(results.memory))
     return "\n\n".join(parts) + "\n"
@@ -75,6 +76,25 @@ def _steps(steps: Sequence[Step]) -> str:
         for step in steps
     ]
     return _table(("Step", "Time, s", "Sending, s", "Processor time, s", "Memory, MB", "Own memory, MB", "Produced, MB"), rows)
+
+
+def _archiving(archiving: Archiving) -> str:
+    return (
+        f"Archiving: {archiving.segments} segments that had waited were in both repositories after {archiving.seconds:.1f} s:"
+        f" {archiving.seconds_per_segment:.3f} s for each, {60 / archiving.seconds_per_segment:.0f} a minute."
+    )
+
+
+def _host_death(found: HostDeath) -> str:
+    told = (
+        f"The host's death, with `archive_timeout` at {found.archive_timeout_seconds} s. A full segment that is ended is in both"
+        f" repositories after {_numbers(found.push_seconds, '{:.2f}')} s."
+    )
+    rows = [
+        (str(number), f"{death.lost_seconds:.2f}", str(death.lost_commits), f"{death.recovery_seconds:.2f}")
+        for number, death in enumerate(found.deaths, 1)
+    ]
+    return f"{told}\n\n{_table(('Death', 'Lost, s', 'Lost commits', 'Recovered after, s'), rows)}"
 
 
 def _memory(memory: Sequence[MemoryAtSize]) -> str:

@@ -9,6 +9,9 @@ from typing import Any, Literal, get_args
 
 SCHEMA = "pgkeeper.benchmark/1"
 
+# PostgreSQL counts archive_timeout in whole seconds of its clock (postmaster/checkpointer.c), and so may be late.
+_LATE_SECONDS = 1.0
+
 Quantity = Literal["wall_seconds", "cpu_seconds", "peak_bytes", "own_peak_bytes", "produced_bytes", "sending_seconds"]
 
 
@@ -77,6 +80,51 @@ class MemoryAtSize:
 
 
 @dataclass(frozen=True)
+class Archiving:
+    """How long it took until so many segments that had waited were in both repositories."""
+
+    segments: int
+    seconds: float
+
+    @property
+    def seconds_per_segment(self) -> float:
+        """How long one took, among many."""
+        return self.seconds / self.segments
+
+
+@dataclass(frozen=True)
+class Death:
+    """What was lost when the host died.
+
+    `lost_seconds` are those between the last commit that was brought back and the death, `lost_commits` those that had been acknowledged,
+    and `recovery_seconds` how long it took until the rest was there again.
+    """
+
+    lost_seconds: float
+    lost_commits: int
+    recovery_seconds: float
+
+
+@dataclass(frozen=True)
+class HostDeath:
+    """The host's deaths. `push_seconds`: from the end of a full segment until it is archived."""
+
+    archive_timeout_seconds: int
+    push_seconds: Spread
+    deaths: tuple[Death, ...]
+
+    @property
+    def limit_seconds(self) -> float:
+        """What may be lost at most: what waits for its segment's end, and what is on its way."""
+        return self.archive_timeout_seconds + _LATE_SECONDS + self.push_seconds.median
+
+    @property
+    def lost_seconds(self) -> float:
+        """What the worst death lost."""
+        return max(death.lost_seconds for death in self.deaths)
+
+
+@dataclass(frozen=True)
 class Target:
     """A promise about a measured number: at most `limit`."""
 
@@ -102,6 +150,8 @@ class Results:
     ratios: tuple[Ratio, ...]
     version_seconds: Spread
     memory: tuple[MemoryAtSize, ...]
+    archiving: Archiving
+    host_death: HostDeath
     targets: tuple[Target, ...]
 
     def document(self) -> dict[str, Any]:
@@ -123,6 +173,12 @@ class Results:
             "ratios": [asdict(ratio) for ratio in self.ratios],
             "version_seconds": asdict(self.version_seconds),
             "memory": [asdict(found) for found in self.memory],
+            "archiving": {**asdict(self.archiving), "seconds_per_segment": round(self.archiving.seconds_per_segment, 4)},
+            "host_death": {
+                **asdict(self.host_death),
+                "lost_seconds": self.host_death.lost_seconds,
+                "limit_seconds": round(self.host_death.limit_seconds, 4),
+            },
             "targets": [{**asdict(target), "met": target.met} for target in self.targets],
         }
 

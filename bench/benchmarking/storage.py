@@ -10,20 +10,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .certificate import Certificate
 from .errors import BenchmarkError
 from .user import as_postgres
 
 _SERVER = Path(__file__).with_name("storage_server.py")
-_KEY_ID, _KEY = "benchmark", "benchmark"  # The server looks at no signature.
+KEY_ID, KEY = "benchmark", "benchmark"  # The server looks at no signature.
 ENCRYPTION_KEY = "a key for data that anyone can generate again"
 
 
 class Storage:
     """A running server, as a context manager."""
 
-    def __init__(self, python: Path, line: float | None = None) -> None:
-        """`python` runs the server, and has boto3; `line`: how many bytes a second reach it at most."""
-        self._line = [] if line is None else [str(line)]
+    def __init__(self, python: Path, line: float | None = None, certificate: Certificate | None = None) -> None:
+        """`python` runs the server, and has boto3; `line`: how many bytes a second reach it at most; with a `certificate` it speaks TLS."""
+        self._options = [] if line is None else ["--line", str(line)]
+        if certificate is not None:
+            self._options += ["--certificate", str(certificate.file), "--key", str(certificate.key)]
         # Without our own folder among what can be imported.
         self.python = (str(python), "-P")
         self._numbers = count(1)
@@ -31,14 +34,19 @@ class Storage:
         self._port = 0
 
     @property
+    def port(self) -> int:
+        """Its port on loopback."""
+        return self._port
+
+    @property
     def url(self) -> str:
-        """Its address."""
+        """Its address, where it speaks no TLS."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def boto3_environment(self) -> dict[str, str]:
         """What boto3 needs in its environment."""
-        return {"AWS_ACCESS_KEY_ID": _KEY_ID, "AWS_SECRET_ACCESS_KEY": _KEY, "AWS_DEFAULT_REGION": "us-east-1"}
+        return {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_DEFAULT_REGION": "us-east-1"}
 
     def pgkeeper_environment(self, bucket: str) -> dict[str, str]:
         """Return settings that let pgkeeper copy into a bucket. A bucket that it does not know has nothing, as far as it knows."""
@@ -48,8 +56,8 @@ class Storage:
             "BACKUP_CLOUD_ENDPOINT_URL": self.url,
             "BACKUP_ENCRYPTION_KEY": ENCRYPTION_KEY,
             "AWS_S3_BUCKET": bucket,
-            "AWS_ACCESS_KEY_ID": _KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": _KEY,
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": KEY,
         }
 
     def new_bucket(self) -> str:
@@ -67,7 +75,7 @@ class Storage:
         """Start the server."""
         self._process = subprocess.Popen(
             # Should we be killed, the kernel ends the server.
-            ["setpriv", "--pdeathsig", "KILL", "--", *self.python, str(_SERVER), *self._line],
+            ["setpriv", "--pdeathsig", "KILL", "--", *self.python, str(_SERVER), *self._options],
             **as_postgres(),
             cwd="/",
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},

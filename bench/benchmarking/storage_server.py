@@ -1,15 +1,16 @@
-"""Object storage in memory, for both sides of a comparison: what boto3's `upload_file` and pgkeeper ask of S3, and nothing else.
+"""Object storage in memory, for both sides of a comparison: what boto3's `upload_file`, pgkeeper and pgBackRest ask of S3, nothing else.
 
 Everything is answered as S3 does, with MD5s as ETags, and a body that is not what its Content-MD5 says is refused. Signatures are not
 looked at, every bucket exists, and removing one removes all that is in it. Started as a program, it prints its port and serves this
-machine until it is ended; an argument says how many bytes a second come in at most, as through a line.
+machine until it is ended: `--line` says how many bytes a second come in at most, `--certificate` and `--key` make it speak TLS.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
-import sys
+import ssl
 import threading
 import time
 from base64 import b64encode
@@ -19,10 +20,11 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 _BLOCK = 256 << 10
 _PART = re.compile(r"<PartNumber>(\d+)</PartNumber>")
+_KEY = re.compile(r"<Key>(.*?)</Key>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,19 @@ class _Line:
 
 
 class StorageServer(ThreadingHTTPServer):
-    """A server on a free port of loopback, holding everything it was sent, which came through a `line` if there is one."""
+    """A server on a free port of loopback, holding everything it was sent, which came through a `line` if there is one.
+
+    With `tls` it speaks nothing else.
+    """
 
     # Both sides open many connections at once, and one that finds no room waits for a second.
     request_queue_size = 64
 
-    def __init__(self, line: _Line | None = None) -> None:
+    def __init__(self, line: _Line | None = None, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        if tls is not None:
+            # The handshake is the connection's own work: waited for here, it would keep others from being accepted.
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.line = line
         self.objects: dict[str, _Object] = {}
         self.uploads: dict[str, dict[int, _Object]] = {}
@@ -84,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Take one request; a client that goes away is none of our concern."""
         try:
             super().handle_one_request()
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
@@ -115,8 +123,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "NoSuchUpload")
 
     def do_POST(self) -> None:
-        """Begin an upload in parts, or make an object of the parts."""
+        """Begin an upload in parts, make an object of the parts, or remove several objects."""
         body = b"".join(self._received().pieces).decode()
+        if "delete" in self._asked:
+            for key in _KEY.findall(body):
+                self.server.objects.pop(f"{self._path}/{unescape(key)}", None)
+            self._answer("<DeleteResult></DeleteResult>")
+            return
         if "uploads" in self._asked:
             upload_id = f"upload-{next(self.server.numbers)}"
             self.server.uploads[upload_id] = {}
@@ -139,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Give an object or a range of it, or list a bucket."""
         if "list-type" in self._asked:
-            self._answer(f"<ListBucketResult>{''.join(self._listed())}</ListBucketResult>")
+            self._answer(f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(self._listed())}</ListBucketResult>")
         elif "uploads" in self._asked:
             # What is compared here is never interrupted.
             self._answer("<ListMultipartUploadsResult></ListMultipartUploadsResult>")
@@ -169,11 +182,20 @@ class _Handler(BaseHTTPRequestHandler):
         return _Object((content,), digest.hexdigest())
 
     def _listed(self) -> Iterator[str]:
-        begin = f"{self._path}/{self._asked.get('prefix', '')}"
+        """Yield what begins with the prefix; keys that have the delimiter behind it stand together, as a folder does."""
+        begin, delimiter = f"{self._path}/{self._asked.get('prefix', '')}", self._asked.get("delimiter", "")
+        folders = set()
         for path, found in sorted(self.server.objects.items()):
-            if path.startswith(begin):
-                key, written_at = escape(path.removeprefix(f"{self._path}/")), found.written_at.isoformat()
-                yield f"<Contents><Key>{key}</Key><Size>{found.size}</Size><LastModified>{written_at}</LastModified></Contents>"
+            if not path.startswith(begin):
+                continue
+            inside, further, _rest = path.removeprefix(begin).partition(delimiter) if delimiter else ("", "", "")
+            if further:
+                folders.add(f"{begin}{inside}{delimiter}".removeprefix(f"{self._path}/"))
+                continue
+            key, written_at = escape(path.removeprefix(f"{self._path}/")), found.written_at.isoformat()
+            yield f"<Contents><Key>{key}</Key><Size>{found.size}</Size><LastModified>{written_at}</LastModified></Contents>"
+        for folder in sorted(folders):
+            yield f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>"
 
     def _give(self, write: Callable[[_Object, int, int], None]) -> None:
         if "/" not in self._path:
@@ -212,7 +234,20 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(f"<Error><Code>{code}</Code><Message>{code}</Message></Error>", status=status)
 
 
-if __name__ == "__main__":
-    server = StorageServer(_Line(float(sys.argv[1])) if sys.argv[1:] else None)
+def _main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--line", type=float)
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    options = parser.parse_args()
+    tls = None
+    if options.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(options.certificate, options.key)
+    server = StorageServer(_Line(options.line) if options.line else None, tls)
     print(server.server_port, flush=True)
     server.serve_forever()
+
+
+if __name__ == "__main__":
+    _main()

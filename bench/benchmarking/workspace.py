@@ -1,7 +1,7 @@
 """The directory a run lives in, and the clearing of what a killed run left.
 
 A run holds a lock on its directory for as long as it lives; a directory whose lock is free belongs to a dead one. The kernel ends the
-server and the measured programs of a killed run (PR_SET_PDEATHSIG), so that only files are left.
+measured programs of a killed run (PR_SET_PDEATHSIG), and its attendant the servers, so that only files are left.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .left_running import kill_all
 from .user import give_to_postgres
 
 PREFIX = "pgkeeper-benchmark-"
@@ -54,6 +55,8 @@ def clear_dead(parent: Path) -> None:
     """Remove the directories of runs that live no more."""
     for path in parent.glob(f"{PREFIX}*"):
         if _is_dead(path):
+            # The attendant may have been killed as well.
+            kill_all(path)
             shutil.rmtree(path, ignore_errors=True)
 
 

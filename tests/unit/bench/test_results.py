@@ -15,6 +15,9 @@ from bench.benchmarking.comparisons import (
     DUMP_GZIP,
     ENCRYPT_UPLOAD,
     PSQL,
+    RECOVER,
+    RECOVER_OFF_SITE,
+    RECOVER_TO_TIME,
     RESTORE,
     RESTORE_OFF_SITE,
     STEPS,
@@ -28,7 +31,25 @@ from bench.benchmarking.comparisons import (
     targets,
 )
 from bench.benchmarking.report import render
-from bench.benchmarking.results import MemoryAtSize, Ratio, Results, Sample, Spread, Step, Target, ratio, rotated, spread, together
+from bench.benchmarking.results import (
+    Archiving,
+    Death,
+    HostDeath,
+    MemoryAtSize,
+    Ratio,
+    Results,
+    Sample,
+    Spread,
+    Step,
+    Target,
+    ratio,
+    rotated,
+    spread,
+    together,
+)
+
+ARCHIVING = Archiving(segments=200, seconds=50.0)
+HOST_DEATH = HostDeath(10, Spread(0.5, 0.4, 0.9), (Death(9.5, 180, 4.0), Death(10.25, 200, 4.5)))
 
 
 def sample(wall: float, own: int | None = None, produced: int | None = None, sending: float | None = None) -> Sample:
@@ -64,7 +85,8 @@ def results(steps: list[Step] | None = None, memory: tuple[MemoryAtSize, ...] = 
         "pgkeeper": "pgkeeper 0.1.0",
     }
     data: dict[str, str | int] = {"size": "1G", "seed": "1", "rounds": 2, "database_bytes": 1_000_000_000, "sql_bytes": 600_000_000}
-    return Results("2026-11-22T10:00:00+00:00", machine, data, tuple(steps), found, version, memory, targets(steps, found, memory, version))
+    kept = targets(steps, found, memory, version, ARCHIVING, HOST_DEATH)
+    return Results("2026-11-22T10:00:00+00:00", machine, data, tuple(steps), found, version, memory, ARCHIVING, HOST_DEATH, kept)
 
 
 def test_the_middle_value_counts_and_the_outermost_are_told() -> None:
@@ -103,15 +125,30 @@ def test_promises_are_held_against_the_middle_ratio_and_the_highest_memory() -> 
         upload=Step(UPLOAD, (sample(0.2, None, 10, 0.1), sample(0.2, None, 10, 0.1))),
         encrypt_upload=Step(ENCRYPT_UPLOAD, (sample(1.0), sample(1.0))),
         restore_off_site=Step(RESTORE_OFF_SITE, (sample(5.0, 170_000_000), sample(5.0, 170_000_000))),
+        recover=Step(RECOVER, (sample(1.0, 90_000_000), sample(1.0, 90_000_000))),
+        recover_off_site=Step(RECOVER_OFF_SITE, (sample(3.0, 90_000_000), sample(3.0, 90_000_000))),
+        recover_to_time=Step(RECOVER_TO_TIME, (sample(599.0, 90_000_000), sample(601.0, 90_000_000))),
     )
     memory = (
         MemoryAtSize(BACKUP, "4G", 4_000_000_000, sample(9.0, 151_000_000)),
         MemoryAtSize(SYNC, "4G", 4_000_000_000, sample(9.0, 201_000_000)),
     )
     for among, most, most_off_site in (((), 140e6, 170e6), (memory, 151e6, 201e6)):
-        found = targets(steps, ratios(steps), among, Spread(0.03, 0.02, 0.9))
-        assert [target.measured for target in found] == pytest.approx([1.5, 0.3, 2.0, 0.3, 1.5, most, most_off_site, 0.03])
-        assert [target.met for target in found] == [True, False, False, True, False, most <= 150e6, most_off_site <= 200e6, True]
+        found = targets(steps, ratios(steps), among, Spread(0.03, 0.02, 0.9), ARCHIVING, HOST_DEATH)
+        measured = [1.5, 0.3, 2.0, 0.3, 1.5, most, most_off_site, 0.03, 0.25, 0.6, 600.0, 0.25, 10.25]
+        assert [target.measured for target in found] == pytest.approx(measured)
+        logical = [True, False, False, True, False, most <= 150e6, most_off_site <= 200e6, True]
+        assert [target.met for target in found] == [*logical, True, False, True, True, True]
+
+
+def test_the_worst_death_is_held_against_archive_timeout_and_a_middling_push() -> None:
+    assert HOST_DEATH.limit_seconds == pytest.approx(11.5)
+    assert HOST_DEATH.lost_seconds == pytest.approx(10.25)
+    worse = replace(HOST_DEATH, deaths=(*HOST_DEATH.deaths, Death(11.6, 205, 4.0)))
+    steps = all_steps()
+    *_others, segments, lost = targets(steps, ratios(steps), (), Spread(0.03, 0.02, 0.9), replace(ARCHIVING, seconds=62.0), worse)
+    assert not segments.met
+    assert not lost.met
 
 
 def test_steps_one_after_the_other_are_added_up_round_by_round() -> None:
@@ -150,6 +187,9 @@ def test_the_report_says_what_was_promised_and_what_came_of_it() -> None:
     assert "| pgkeeper backup, in times of pg_dump >/dev/null | 1.60 | 4.50 | **not met** |" in text
     assert "| pgkeeper --version | 0.200 s | 0.030 s | met |" in text
     assert "| pgkeeper restore | zcat \\| psql | time | 1.00 |" in text
+    assert "200 segments that had waited were in both repositories after 50.0 s: 0.250 s for each, 240 a minute." in text
+    assert "with `archive_timeout` at 10 s" in text
+    assert "| 2 | 10.25 | 200 | 4.50 |" in text
     assert "of a database of, MB" not in text
     assert "not idle" not in text
 
@@ -157,7 +197,7 @@ def test_the_report_says_what_was_promised_and_what_came_of_it() -> None:
 def test_every_table_has_as_many_cells_in_each_row() -> None:
     text = render(results(memory=(MemoryAtSize(BACKUP, "4G", 4_000_000_000, sample(9.0, 80_000_000)),)))
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 4
+    assert len(tables) == 5
     for table in tables:
         assert len({line.replace("\\|", "").count("|") for line in table}) == 1, table
     assert "| pgkeeper backup | 4000 | 9.00 | 20 | 80 |" in text
@@ -174,6 +214,9 @@ def test_the_document_holds_every_round_and_what_was_computed() -> None:
     assert len(document["steps"][0]["rounds"]) == 2
     assert document["steps"][0]["wall_seconds"] == {"median": 2.0, "least": 2.0, "most": 2.0}
     assert document["targets"][0]["met"] is True
+    assert document["archiving"] == {"segments": 200, "seconds": 50.0, "seconds_per_segment": 0.25}
+    assert document["host_death"]["limit_seconds"] == 11.5
+    assert [death["lost_commits"] for death in document["host_death"]["deaths"]] == [180, 200]
 
 
 def test_the_document_of_the_page_has_the_shape_of_a_real_one() -> None:
