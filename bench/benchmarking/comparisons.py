@@ -25,7 +25,7 @@ SYNC_LINE = "pgkeeper sync, through 1 GBit/s"
 UPLOAD_LINE = "upload_file, through 1 GBit/s"
 ENCRYPT_UPLOAD = "openssl enc; upload_file"
 ARCHIVE = "archive-push into both repositories, for each segment"
-LOST = "lost when the host dies: archive_timeout, which may be a second late, and a push"
+LOST = "lost when the host dies: archive_timeout and a push"
 WHOLE_WAY = "pgkeeper backup; pgkeeper sync"
 WHOLE_STRATEGY = "pg_dump | gzip; openssl enc; upload_file"
 

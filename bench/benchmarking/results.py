@@ -9,9 +9,6 @@ from typing import Any, Literal, get_args
 
 SCHEMA = "pgkeeper.benchmark/1"
 
-# PostgreSQL counts archive_timeout in whole seconds of its clock (postmaster/checkpointer.c), and so may be late.
-_LATE_SECONDS = 1.0
-
 Quantity = Literal["wall_seconds", "cpu_seconds", "peak_bytes", "own_peak_bytes", "produced_bytes", "sending_seconds"]
 
 
@@ -116,7 +113,7 @@ class HostDeath:
     @property
     def limit_seconds(self) -> float:
         """What may be lost at most: what waits for its segment's end, and what is on its way."""
-        return self.archive_timeout_seconds + _LATE_SECONDS + self.push_seconds.median
+        return self.archive_timeout_seconds + self.push_seconds.median
 
     @property
     def lost_seconds(self) -> float:

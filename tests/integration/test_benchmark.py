@@ -110,7 +110,7 @@ def test_it_measures_every_step_and_leaves_nothing(workspace: Workspace) -> None
         assert death["recovery_seconds"] > 0.1, death
     # A segment that archive_timeout had ended was lost at least once: it holds about all of that time.
     assert dying["lost_seconds"] == max(death["lost_seconds"] for death in dying["deaths"]) > 8
-    assert dying["limit_seconds"] == pytest.approx(11 + dying["push_seconds"]["median"])
+    assert dying["limit_seconds"] == pytest.approx(10 + dying["push_seconds"]["median"])
     assert len(found["targets"]) == 13
     assert "| pgkeeper backup |" in report.read_text()
     private = {os.uname().nodename, str(directory), str(ROOT)}

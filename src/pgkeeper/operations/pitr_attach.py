@@ -27,6 +27,7 @@ from pgkeeper.operations.pitr_backup import PitrBackupOutcome, PitrBackupRequest
 from pgkeeper.operations.pitr_detached import Detached, read_detached, write_detached
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
+from pgkeeper.pgbackrest.archive_push import end_pushes
 from pgkeeper.pgbackrest.info import StanzaMissing, info
 from pgkeeper.pgbackrest.program import PgBackRest
 from pgkeeper.pgbackrest.stanza_create import stanza_create
@@ -62,9 +63,9 @@ class AttachReport(Message):
 def detach(repository: RepositoryName, settings: Settings) -> DetachReport:
     """Stop writing to a repository. Its log has a gap from now on, until it is attached again.
 
-    The gap is written down before it begins. Raises ConfigurationError (exit status 3) where there is no such repository.
+    The gap is written down before it begins. What is being written there is given up. Raises ConfigurationError (exit status 3) where there is no such repository.
     """
-    pgbackrest(settings)
+    program = pgbackrest(settings)
     _require_configured(settings)
     with exclusive(settings.state_dir, "pitr attached", "another change of what is attached", _WAIT, "try again"):
         known = read_detached(settings, repository)
@@ -76,7 +77,8 @@ def detach(repository: RepositoryName, settings: Settings) -> DetachReport:
             fsync_directory(attached_directory(settings))
         except OSError as error:
             raise OperationFailed(f"repository {repository} could not be detached", error.strerror or "") from error
-    log.info("repository detached", repository=repository, changed=changed)
+    ended = end_pushes(program)
+    log.info("repository detached", repository=repository, changed=changed, ended_pushes=ended)
     # After failures the server pauses for a minute, unless there is something new to archive.
     with suppress(PgkeeperError), server(settings).connect_maintenance() as session, told("ending a segment"):
         end_segment(session, "pgkeeper pitr detach")

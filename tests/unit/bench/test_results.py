@@ -142,9 +142,9 @@ def test_promises_are_held_against_the_middle_ratio_and_the_highest_memory() -> 
 
 
 def test_the_worst_death_is_held_against_archive_timeout_and_a_middling_push() -> None:
-    assert HOST_DEATH.limit_seconds == pytest.approx(11.5)
+    assert HOST_DEATH.limit_seconds == pytest.approx(10.5)
     assert HOST_DEATH.lost_seconds == pytest.approx(10.25)
-    worse = replace(HOST_DEATH, deaths=(*HOST_DEATH.deaths, Death(11.6, 205, 4.0)))
+    worse = replace(HOST_DEATH, deaths=(*HOST_DEATH.deaths, Death(10.6, 205, 4.0)))
     steps = all_steps()
     *_others, segments, lost = targets(steps, ratios(steps), (), Spread(0.03, 0.02, 0.9), replace(ARCHIVING, seconds=62.0), worse)
     assert not segments.met
@@ -215,7 +215,7 @@ def test_the_document_holds_every_round_and_what_was_computed() -> None:
     assert document["steps"][0]["wall_seconds"] == {"median": 2.0, "least": 2.0, "most": 2.0}
     assert document["targets"][0]["met"] is True
     assert document["archiving"] == {"segments": 200, "seconds": 50.0, "seconds_per_segment": 0.25}
-    assert document["host_death"]["limit_seconds"] == 11.5
+    assert document["host_death"]["limit_seconds"] == 10.5
     assert [death["lost_commits"] for death in document["host_death"]["deaths"]] == [180, 200]
 
 
