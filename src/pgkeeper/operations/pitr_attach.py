@@ -63,7 +63,8 @@ class AttachReport(Message):
 def detach(repository: RepositoryName, settings: Settings) -> DetachReport:
     """Stop writing to a repository. Its log has a gap from now on, until it is attached again.
 
-    The gap is written down before it begins. What is being written there is given up. Raises ConfigurationError (exit status 3) where there is no such repository.
+    The gap is written down before it begins. What is being written there is given up. Raises ConfigurationError (exit status 3) where
+    there is no such repository.
     """
     program = pgbackrest(settings)
     _require_configured(settings)
