@@ -10,8 +10,11 @@ from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.asked_before import asked_for, replaced_before
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import plan_wish
+from pgkeeper.operations.production import find_production, require_helpers
 from pgkeeper.operations.recovery import size_of, target_told
-from pgkeeper.operations.replace_cluster import ReplaceClusterRequest, find_production, require_helpers, require_possible
+from pgkeeper.operations.replace_beside import require_possible
+from pgkeeper.operations.replace_cluster import ReplaceClusterRequest
+from pgkeeper.operations.replace_in_place import NOTHING_KEPT, require_possible_in_place
 from pgkeeper.operations.reports import Message
 from pgkeeper.pgbackrest.restore import backup_tablespaces
 from pgkeeper.settings import Settings
@@ -20,10 +23,13 @@ from pgkeeper.settings import Settings
 class ReplaceClusterPlan(Message):
     """What a replacement would do: production, whose files are in `data_directory`, would be recovered to `target`.
 
+    `in_place`: these files would be written over.
+
     `running` is None, and so are `repository`, `timeline` (the one it would be recovered on), `size_bytes` (of what would be fetched) and
     `age_seconds` (of the moment, where it is a time), when the request was done before, or is at work.
     """
 
+    in_place: bool = False
     target: str
     repository: RepositoryName | None = None
     backup: str
@@ -50,11 +56,16 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
     production = find_production(settings)
     locations = backup_tablespaces(pgbackrest(settings), number_of(request.wish.source), planned.plan.backup)
     with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
-        require_possible(planned, production, locations.values())
+        if request.in_place:
+            require_possible_in_place(planned, production, locations.values(), settings)
+        else:
+            require_possible(planned, production, locations.values())
         require_helpers(settings)
     at = planned.plan.target.at
     kept = "what was written since would be kept beside" if production.there else "its files are lost, so nothing would be kept"
+    kept = NOTHING_KEPT if request.in_place else kept
     return ReplaceClusterPlan(
+        in_place=request.in_place,
         target=target_told(planned),
         repository=request.wish.source,
         backup=planned.plan.backup,
@@ -70,5 +81,10 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
 
 def _known(known: ClusterReplacement, *, would_change: bool, reason: str) -> ReplaceClusterPlan:
     return ReplaceClusterPlan(
-        target=known.target, backup=known.backup, data_directory=Path(known.data_directory), would_change=would_change, reason=reason
+        in_place=known.in_place,
+        target=known.target,
+        backup=known.backup,
+        data_directory=Path(known.data_directory),
+        would_change=would_change,
+        reason=reason,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from pgkeeper.host.locks import exclusive
 from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.operations.asked_before import replaced_before
-from pgkeeper.operations.replace_cluster import require_helpers
+from pgkeeper.operations.production import require_helpers
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.undo_cluster import UndoClusterRequest, last_replacement
 from pgkeeper.settings import Settings
