@@ -8,6 +8,7 @@ from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.asked_before import asked_for, replaced_before
+from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import plan_wish
 from pgkeeper.operations.production import find_production, require_helpers
@@ -55,7 +56,7 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
     planned = plan_wish(request.wish, settings, progress)
     production = find_production(settings)
     locations = backup_tablespaces(pgbackrest(settings), number_of(request.wish.source), planned.plan.backup)
-    with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
+    with exclusive(settings.state_dir, LOCK, "a replacement of the cluster", request.wait):
         if request.in_place:
             require_possible_in_place(planned, production, locations.values(), settings)
         else:

@@ -23,10 +23,9 @@ from pgkeeper.postgres.data_directory import major_of, tablespace_links, tablesp
 from pgkeeper.postgres.side_cluster import SideCluster
 
 _RESERVE = 256 << 20
-IN_PLACE_COSTS = (
+_IN_PLACE_COSTS = (
     "--in-place writes over production's files: it is down for the whole recovery then, and they are not kept, so there is no undo"
 )
-"""What the other way costs, for those who have no room for this one."""
 
 
 class ReplaceBeside:
@@ -118,7 +117,7 @@ def require_possible(planned: Planned, production: Production, locations: Iterab
         raise RefusedError(
             f"there is too little space beside {data}",
             f"the recovered cluster takes {format_size(size)}, {format_size(free)} are free",
-            f"free some space, as the files that are there now are kept until you remove them; or {IN_PLACE_COSTS}",
+            f"free some space, as the files that are there now are kept until you remove them; or {_IN_PLACE_COSTS}",
         )
 
 

@@ -13,6 +13,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import CONFIRMATION
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.asked_before import asked_for, replaced_before
+from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr_backup import PitrBackupRequest, pitr_backup
 from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
 from pgkeeper.operations.production import Production, Replacing, find_production, require_helpers
@@ -79,7 +80,7 @@ def replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress
     again as it did, unless the message says otherwise.
     """
     began = time.monotonic()
-    with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
+    with exclusive(settings.state_dir, LOCK, "a replacement of the cluster", request.wait):
         settled = settle_clusters(settings, progress)
         for one in settled:
             progress.note(one.said)

@@ -6,7 +6,7 @@ still be recovered then. Killed in between, what is there is a mixture, and noth
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -124,11 +124,8 @@ class ReplaceInPlace:
         if state != "shut down":
             raise OperationFailed("PostgreSQL was not shut down as it should be", state, "look into its log")
         if waiting := waiting_for_archive(self._data):
-            raise OperationFailed(
-                "production was not written over",
-                f"the end of its log was not archived: {', '.join(waiting)}",
-                "`pgkeeper pitr check` says more",
-            )
+            why = f"the end of its log was not archived: {', '.join(waiting)}"
+            raise OperationFailed("production was not written over", why, "`pgkeeper pitr check` says more")
 
     def _clear(self, location: Path) -> None:
         """Remove what a tablespace of production holds; it is none of the backup's."""
@@ -140,10 +137,8 @@ class ReplaceInPlace:
 def require_possible_in_place(planned: Planned, production: Production, locations: Iterable[Path], settings: Settings) -> None:
     """Refuse before anything is touched what would be refused, or fail, later; `locations` are the tablespaces' of the backup."""
     data = production.data
-    for path in (
-        data if data.exists() else data.parent,
-        *backup_links(pgbackrest(settings), planned.plan.repository, planned.plan.backup, data),
-    ):
+    links = backup_links(pgbackrest(settings), planned.plan.repository, planned.plan.backup, data)
+    for path in (data if data.exists() else data.parent, *links):
         if not os.access(path, os.W_OK):
             raise RefusedError(f"{data} cannot be written over", f"user postgres may not write to {path}", "make that postgres's own")
     for location in locations:
@@ -151,13 +146,18 @@ def require_possible_in_place(planned: Planned, production: Production, location
     _require_same(data, planned.contents.info.system_identifier)
     size = size_of(planned)
     room = shutil.disk_usage(data if data.exists() else data.parent).free
-    room += sum(bytes_in(place) for place in {data, *locations, *productions_tablespaces(settings)})
+    room += sum(bytes_in(place) for place in [data, *_contents({*locations, *productions_tablespaces(settings)})])
     if room < size + _RESERVE:
         raise RefusedError(
             f"there is too little space in {data}",
             f"the recovered cluster takes {format_size(size)}, and there are {format_size(room)} with what is written over",
             "free some space, or begin with an earlier backup (--backup)",
         )
+
+
+def _contents(tablespaces: Iterable[Path]) -> Iterator[Path]:
+    for location in tablespaces:
+        yield from location.glob("PG_*")
 
 
 def log_not_archived(data: Path) -> str:

@@ -75,7 +75,9 @@ def settle_cluster(settings: Settings, known: ClusterReplacement, progress: Prog
         _stop(settings, data)
         take(move.back for move in reversed(known.moves[:done]))
     if ending == "stay_down":
-        clear_up(known)
+        if not known.in_place:
+            # In place it is little, and says why recovery ended.
+            clear_up(known)
         return _down(
             known,
             f"{known.replacement_id} did not come to its end, and the files in {data} are of no use until a recovery is finished",
@@ -107,6 +109,7 @@ def close_unusable(settings: Settings, settled: Iterable[Settled]) -> None:
     """End the journals of those that left production down; the journal of whoever takes over says so by now."""
     for one in settled:
         if one.down:
+            clear_up(one.known)
             ClusterJournal(settings, one.known.replacement_id).note("undone")
 
 

@@ -19,6 +19,7 @@ from pgkeeper.operations.asked_before import replaced_before
 from pgkeeper.operations.cluster_exchange import exchange_recovered
 from pgkeeper.operations.cluster_replacements import ClusterJournal, cluster_replacements
 from pgkeeper.operations.fit_for_production import prepare_for_production
+from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.production import require_helpers
 from pgkeeper.operations.replace_beside import tablespace_place
@@ -52,7 +53,7 @@ def undo_cluster(request: UndoClusterRequest, settings: Settings, progress: Prog
     wrong, production runs again as it did.
     """
     began = time.monotonic()
-    with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
+    with exclusive(settings.state_dir, LOCK, "a replacement of the cluster", request.wait):
         settled = settle_clusters(settings, progress)
         for one in settled:
             progress.note(one.said)

@@ -25,7 +25,10 @@ def backup_tablespaces(program: PgBackRest, repository: int, label: str) -> dict
 
 
 def backup_links(program: PgBackRest, repository: int, label: str, data: Path) -> tuple[Path, ...]:
-    """Return where links in a backup lead that its data directory `data` had to elsewhere, but for tablespaces'. Raises PgBackRestFailed."""
+    """Return where links out of the data directory lead in a backup, those of tablespaces left out. Raises PgBackRestFailed.
+
+    They come back there where `restore_over` writes to `data`.
+    """
     text = program.output("info", "--output=json", f"--repo={repository}", f"--set={label}", timeout=_SECONDS)
     try:
         (backup,) = json.loads(text)[0]["backup"]
