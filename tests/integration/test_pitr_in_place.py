@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from .support.archive import Archive, archived
@@ -139,7 +140,7 @@ def test_what_is_written_until_production_is_stopped_is_archived(archive: Archiv
             try:
                 write(archive, number + 1)
                 number += 1
-            except Exception:  # noqa: BLE001 - it is stopped at any moment
+            except psycopg.Error:
                 break
         running.result().exits(DONE)
     assert rows(archive) == [1]
@@ -220,7 +221,7 @@ def test_killed_before_the_files_are_whole_production_stays_down_until_it_is_don
     assert "archive_mode" not in (archive.cluster.data / "postgresql.auto.conf").read_text()
     assert (done["kept_as"], done["archived"], unit.history()[-1]) == ("", True, "start")
     assert pitr(archive, "resume").exits(DONE).json["settled"] == []
-    assert pitr(archive, "undo", "--confirm", "RESTORE").exits(REFUSED)
+    pitr(archive, "undo", "--confirm", "RESTORE").exits(REFUSED)
     remove_left_aside(archive)
 
 
@@ -278,6 +279,46 @@ def test_nothing_is_written_over_that_could_not_be_archived(archive: Archive, un
         run = pitr(archive, "restore", "--target-time", at, *IN_PLACE).exits(REFUSED)
     assert "was not written over" in run.error
     assert (rows(archive), unit.history()) == ([1, 2, 3], [])
+
+
+def test_nothing_is_written_over_whose_end_could_not_be_archived(archive: Archive, unit: ServerUnit) -> None:
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    # Archiving works until PostgreSQL is stopped.
+    command = str(archive.cluster.query("show archive_command")[0][0])
+    wrapper = archive.pgkeeper.home / "pgbackrest"
+    stopping = f'grep -qs \'"step": "stopping"\' {archive.pgkeeper.state}/cluster-replacements/*.jsonl'
+    wrapper.write_text(f'#!/bin/sh\n{stopping} && exit 1\nexec pgbackrest "$@"\n')
+    wrapper.chmod(0o755)
+    archive.cluster.execute(f"alter system set archive_command = '{command.replace('pgbackrest', str(wrapper), 1)}'")
+    archive.cluster.execute("select pg_reload_conf()")
+    with archive.pgkeeper.start("pitr", "restore", "--target-time", at, *IN_PLACE) as running:
+        wait_until(lambda: '"step": "begun"' in steps(archive), "its beginning")
+        number = 2
+        while '"step": "undone"' not in steps(archive):
+            try:
+                number += int(bool(write(archive, number + 1)))
+            except psycopg.Error:
+                break
+        run = running.result(120).exits(FAILED)
+    assert ("the end of its log was not archived" in run.error, "services run" in run.error) == (True, True)
+    wait_until(archive.answers, "production")
+    assert rows(archive)[:number] == list(range(1, number + 1))
+    assert '"step": "overwriting"' not in steps(archive)
+    archive.cluster.execute("alter system reset archive_command")
+
+
+def test_the_end_of_a_log_that_nobody_can_archive_is_told_beforehand(archive: Archive, unit: ServerUnit) -> None:
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    write(archive, 3)
+    archive.crash()
+    run = pitr(archive, "restore", "--target-time", at, "--replace", "--in-place").exits(REFUSED)
+    assert "the end of its log is not archived" in run.error
+    pitr(archive, "restore", "--target-time", at, *IN_PLACE).exits(DONE)
+    assert rows(archive) == [1]
 
 
 def test_another_cluster_is_not_written_over(archive: Archive, unit: ServerUnit) -> None:

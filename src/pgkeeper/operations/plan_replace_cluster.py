@@ -15,7 +15,7 @@ from pgkeeper.operations.production import find_production, require_helpers
 from pgkeeper.operations.recovery import size_of, target_told
 from pgkeeper.operations.replace_beside import require_possible
 from pgkeeper.operations.replace_cluster import ReplaceClusterRequest
-from pgkeeper.operations.replace_in_place import NOTHING_KEPT, require_possible_in_place
+from pgkeeper.operations.replace_in_place import cost_in_place, require_possible_in_place
 from pgkeeper.operations.reports import Message
 from pgkeeper.pgbackrest.restore import backup_tablespaces
 from pgkeeper.settings import Settings
@@ -64,7 +64,7 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
         require_helpers(settings)
     at = planned.plan.target.at
     kept = "what was written since would be kept beside" if production.there else "its files are lost, so nothing would be kept"
-    kept = NOTHING_KEPT if request.in_place else kept
+    kept = cost_in_place(production) if request.in_place else kept
     return ReplaceClusterPlan(
         in_place=request.in_place,
         target=target_told(planned),

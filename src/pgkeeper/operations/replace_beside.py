@@ -49,7 +49,8 @@ class ReplaceBeside:
         coming = {oid: self._waits_in(location) for oid, location in locations.items()}
         unusable = bool(self._replacing.down)
         if unusable:
-            self.recovery.warnings.append(f"what was in {self._production.data} lies in {self._kept} now; it is of no use, remove it")
+            aside = f"{self._kept}, and in .pgkeeper-before-{self._replacing.stamp} of tablespaces"
+            self.recovery.warnings.append(f"what a recovery in place left unfinished lies in {aside}; it is of no use, remove it")
         journal = self._replacing.begin(
             kept_as=self._kept if self._production.there and not unusable else "",
             coming=tuple(map(str, (self._side.directory, self._coming, *coming.values()))),

@@ -19,7 +19,7 @@ from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
 from pgkeeper.operations.production import Production, Replacing, find_production, require_helpers
 from pgkeeper.operations.recovery import target_told
 from pgkeeper.operations.replace_beside import ReplaceBeside
-from pgkeeper.operations.replace_in_place import NOTHING_KEPT, ReplaceInPlace, log_not_archived
+from pgkeeper.operations.replace_in_place import ReplaceInPlace, cost_in_place
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import settle_clusters
 from pgkeeper.settings import Settings
@@ -153,9 +153,8 @@ def as_before(known: ClusterReplacement) -> ReplaceClusterReport:
 def _require_confirmed(request: ReplaceClusterRequest, planned: Planned, production: Production) -> None:
     if request.confirmation == CONFIRMATION:
         return
-    lost = log_not_archived(production.data) if request.in_place and not production.running else ""
     aside = f"what was written since would be put aside with {production.data}"
-    cost = "; ".join(part for part in (NOTHING_KEPT, lost) if part) if request.in_place else aside
+    cost = cost_in_place(production) if request.in_place else aside
     raise RefusedError(
         "the cluster was not replaced",
         f"all its databases would go back to {target_told(planned)}; {cost}",

@@ -41,8 +41,6 @@ from pgkeeper.settings import Settings
 
 _ARCHIVED = timedelta(seconds=120)
 _RESERVE = 64 << 20
-NOTHING_KEPT = "production would be down for the whole recovery, and nothing of its files would be kept"
-"""What whoever asks for it must know."""
 
 
 class ReplaceInPlace:
@@ -68,7 +66,7 @@ class ReplaceInPlace:
         # Where production does not run nobody can be asked, later the links to them are gone.
         younger = [location for location in productions_tablespaces(self._settings) if location not in locations]
         unusable = bool(self._replacing.down) or not (self._data / "PG_VERSION").exists()
-        if not self._replacing.production.running and not unusable and (lost := log_not_archived(self._data)):
+        if not self._replacing.production.running and (lost := _lost_log(self._data)):
             self.recovery.warnings.append(lost)
         journal = self._replacing.begin(coming=(str(self._side.directory),), in_place=True, found_unusable=unusable)
         return exchange_in_place(journal, self._archive, lambda: self._recover(journal, younger), self._settings, self._replacing.progress)
@@ -160,11 +158,23 @@ def _contents(tablespaces: Iterable[Path]) -> Iterator[Path]:
         yield from location.glob("PG_*")
 
 
-def log_not_archived(data: Path) -> str:
-    """Return what is lost for good of a server that does not run; empty where all of its log is archived."""
-    if not data.is_dir() or not (waiting := waiting_for_archive(data)):
+def cost_in_place(production: Production) -> str:
+    """Return what whoever asks for it must know."""
+    lost = "" if production.running else _lost_log(production.data)
+    return "production would be down for the whole recovery, and nothing of its files would be kept" + (f"; {lost}" if lost else "")
+
+
+def _lost_log(data: Path) -> str:
+    """Return what is lost for good of the log of a server that does not run; empty where all of it is archived, or nothing known."""
+    try:
+        shut_down = control_facts(data).state == "shut down"
+    except OperationFailed:
         return ""
-    return f"PostgreSQL does not run, and {len(waiting)} files of its log are not archived: what was written last is lost with them"
+    waiting = waiting_for_archive(data)
+    if shut_down and not waiting:
+        return ""
+    files = f", {len(waiting)} files and" if waiting else ","
+    return f"PostgreSQL does not run, and the end of its log is not archived{files} what was written last: it is lost then"
 
 
 def _require_same(data: Path, system_identifier: str) -> None:
