@@ -188,8 +188,9 @@ plan:
 report:
   description:
     - What was done. Beside production, C(host) and C(port) are what C(psql -h) and C(psql -p) need, and C(exports) the files with tables.
-    - With O(replace=true) and O(undo=true), C(kept_as) holds the files that were production's (empty with O(in_place=true)), and C(downtime_seconds) tells for how long
-      production was down. Where C(archived) is false or C(backup) is null, the task fails, though production runs.
+    - With O(replace=true) and O(undo=true), C(kept_as) holds the files that were production's (empty with O(in_place=true)), and
+      C(downtime_seconds) tells for how long production was down. Where C(archived) is false or C(backup) is null, the task fails, though
+      production runs.
   returned: when the work was done by this task
   type: dict
   sample:
@@ -264,10 +265,8 @@ def contradiction(params: dict[str, Any]) -> str:
     """What cannot be asked for so, or empty. An option that says false asks for nothing, so Ansible's own rules do not fit."""
     targets = [option for option in TARGETS if given(params[option])]
     if params["undo"]:
-        asked = [
-            *targets,
-            *(option for option in ("exclusive", "timeline", "backup", "to_dir", "exports", "replace", "in_place") if given(params[option])),
-        ]
+        others = ("exclusive", "timeline", "backup", "to_dir", "exports", "replace", "in_place")
+        asked = [*targets, *(option for option in others if given(params[option]))]
         return f"undo excludes {' and '.join(asked)}" if asked else ""
     if len(targets) != 1:
         return f"say to which moment: one of {', '.join(TARGETS)}" if not targets else f"{' and '.join(targets)} exclude one another"
