@@ -362,6 +362,24 @@ def test_a_damaged_page_is_said_and_an_earlier_moment_can_be_had(archive: Archiv
     assert rows(archive) == [1]
 
 
+def test_whole_files_that_do_not_start_are_kept_until_they_do(archive: Archive, unit: ServerUnit) -> None:
+    # A library that is gone: the backup's own settings ask for it.
+    archive.cluster.execute("alter system set shared_preload_libraries = 'nowhere'")
+    pitr(archive, "backup", "--kind", "full").exits(DONE)
+    archive.cluster.execute("alter system reset shared_preload_libraries")
+    time.sleep(1.1)
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    error = pitr(archive, "restore", "--target-time", at, *IN_PLACE).exits(FAILED).error
+    assert "does not start on the recovered files" in error
+    assert "does not start on the recovered files" in pitr(archive, "resume").exits(FAILED).error
+    settings = archive.cluster.data / "postgresql.auto.conf"
+    settings.write_text(settings.read_text().replace("shared_preload_libraries", "#"))
+    pitr(archive, "resume").exits(DONE)
+    assert rows(archive) == [1]
+
+
 def test_too_little_space_names_this_way_and_it_serves(workspace: Workspace) -> None:
     name = f"i{next(NUMBERS)}"
     home = workspace.directory(name)
