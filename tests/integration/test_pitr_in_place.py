@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -17,6 +18,7 @@ from .support.archive import Archive, archived
 from .support.hindrance import belonging_to_root, small_disk
 from .support.product import DONE, FAILED, INTEGRITY, REFUSED, USAGE, Run
 from .support.server_unit import ServerUnit
+from .support.user import make_service_directory, service_ids
 from .support.waiting import wait_until
 from .support.workspace import Workspace
 
@@ -325,17 +327,21 @@ def test_another_cluster_is_not_written_over(archive: Archive, unit: ServerUnit)
     at = write(archive, 1)
     write(archive, 2)
     archive.switch()
+    # Learns what the log holds; later pgBackRest itself would not read it for another cluster.
+    pitr(archive, "window").exits(DONE)
     archive.cluster.stop()
-    control = archive.cluster.data / "global" / "pg_control"
-    assert control.exists()
-    other = archive.cluster.data.parent / "other"
-    archive.cluster.data.rename(other)
-    archive.cluster._initialise()
-    run = pitr(archive, "restore", "--target-time", at, *IN_PLACE).exits(REFUSED)
-    assert "another cluster" in run.error
-    shutil.rmtree(archive.cluster.data)
-    other.rename(archive.cluster.data)
-    archive.cluster.start()
+    own, aside = archive.cluster.data, archive.cluster.data.parent / "own"
+    own.rename(aside)
+    try:
+        make_service_directory(own)
+        archive.cluster._initialise()
+        run = pitr(archive, "restore", "--target-time", at, *IN_PLACE).exits(REFUSED)
+        assert "another cluster" in run.error
+        shutil.rmtree(own)
+    finally:
+        aside.rename(own)
+        archive.cluster.start()
+    assert (rows(archive), unit.history()) == ([1, 2], [])
 
 
 def test_a_damaged_page_is_said_and_an_earlier_moment_can_be_had(archive: Archive, unit: ServerUnit) -> None:
@@ -347,8 +353,9 @@ def test_a_damaged_page_is_said_and_an_earlier_moment_can_be_had(archive: Archiv
     ((path,),) = archive.cluster.query("select pg_relation_filepath('pages')")
     archive.cluster.stop()
     with (archive.cluster.data / str(path)).open("r+b") as file:
-        file.seek(8192 + 100)
-        file.write(b"\xff" * 600)
+        # The first row's pointer, a normal one, leads out of its page.
+        file.seek(24)
+        file.write(b"\xff\xff\xc8\x00")
     archive.cluster.start()
     pitr(archive, "backup", "--kind", "full")
     time.sleep(1.1)
@@ -409,7 +416,10 @@ def test_a_log_that_lies_elsewhere_stays_there(archive: Archive, unit: ServerUni
     at = write(archive, 1)
     write(archive, 2)
     archive.switch()
-    elsewhere.chmod(0o755)
+    # Root made the link, as people do.
+    run = pitr(archive, "restore", "--target-time", at, *IN_PLACE).exits(REFUSED)
+    assert "pg_wal is not postgres's own" in run.error
+    os.chown(archive.cluster.data / "pg_wal", *service_ids(), follow_symlinks=False)
     pitr(archive, "restore", "--target-time", at, *IN_PLACE).exits(DONE)
     assert (archive.cluster.data / "pg_wal").readlink() == elsewhere
     assert rows(archive) == [1]

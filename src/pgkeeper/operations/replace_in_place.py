@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from pgkeeper.host.owned import not_ours
 from pgkeeper.host.used_space import bytes_in
 from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.model.errors import OperationFailed, RefusedError
@@ -135,16 +136,21 @@ class ReplaceInPlace:
 def require_possible_in_place(planned: Planned, production: Production, locations: Iterable[Path], settings: Settings) -> None:
     """Refuse before anything is touched what would be refused, or fail, later; `locations` are the tablespaces' of the backup."""
     data = production.data
+    for location in locations:
+        require_writable(location)
     links = backup_links(pgbackrest(settings), planned.plan.repository, planned.plan.backup, data)
     for path in (data if data.exists() else data.parent, *links):
         if not os.access(path, os.W_OK):
             raise RefusedError(f"{data} cannot be written over", f"user postgres may not write to {path}", "make that postgres's own")
-    for location in locations:
-        require_writable(location)
+    used = (data, *_contents({*locations, *productions_tablespaces(settings)}))
+    for place in used:
+        # pgBackRest gives every file its owner, and would end in the middle.
+        if (theirs := not_ours(place)) is not None:
+            raise RefusedError(f"{data} cannot be written over", f"{theirs} is not postgres's own", f"chown -h postgres:postgres {theirs}")
     _require_same(data, planned.contents.info.system_identifier)
     size = size_of(planned)
     room = shutil.disk_usage(data if data.exists() else data.parent).free
-    room += sum(bytes_in(place) for place in [data, *_contents({*locations, *productions_tablespaces(settings)})])
+    room += sum(bytes_in(place) for place in used)
     if room < size + _RESERVE:
         raise RefusedError(
             f"there is too little space in {data}",
