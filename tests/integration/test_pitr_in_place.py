@@ -213,6 +213,7 @@ def test_killed_before_the_files_are_whole_production_stays_down_until_it_is_don
         assert not (archive.cluster.data / "postmaster.pid").exists()
     assert "production is down" in pitr(archive, "undo", "--confirm", "RESTORE").exits(FAILED).error
     assert "in place" in in_status(archive)
+    assert "in place" in archive.pgkeeper("doctor").exits(FAILED).output
     assert "start" not in unit.history()
 
     done = pitr(archive, "restore", "--target-time", at, *(IN_PLACE if again == "in place" else BESIDE)).exits(DONE).json
@@ -327,9 +328,9 @@ def test_another_cluster_is_not_written_over(archive: Archive, unit: ServerUnit)
     at = write(archive, 1)
     write(archive, 2)
     archive.switch()
-    # Learns what the log holds; later pgBackRest itself would not read it for another cluster.
-    pitr(archive, "window").exits(DONE)
     archive.cluster.stop()
+    # Learns what the log holds; later pgBackRest itself would not read it for another cluster.
+    pitr(archive, "window")
     own, aside = archive.cluster.data, archive.cluster.data.parent / "own"
     own.rename(aside)
     try:
@@ -337,8 +338,8 @@ def test_another_cluster_is_not_written_over(archive: Archive, unit: ServerUnit)
         archive.cluster._initialise()
         run = pitr(archive, "restore", "--target-time", at, *IN_PLACE).exits(REFUSED)
         assert "another cluster" in run.error
-        shutil.rmtree(own)
     finally:
+        shutil.rmtree(own)
         aside.rename(own)
         archive.cluster.start()
     assert (rows(archive), unit.history()) == ([1, 2], [])

@@ -81,7 +81,7 @@ def settle_cluster(settings: Settings, known: ClusterReplacement, progress: Prog
         return _down(
             known,
             f"{known.replacement_id} did not come to its end, and the files in {data} are of no use until a recovery is finished",
-            "the same `pgkeeper pitr restore --replace --in-place` once more does that, faster than the first time; "
+            "`pgkeeper pitr restore --replace --in-place` finishes one, to the same moment or another, faster than the first time; "
             "without --in-place where there is room",
         )
     if ending == "go_on":
