@@ -227,6 +227,22 @@ def test_killed_before_the_files_are_whole_production_stays_down_until_it_is_don
     remove_left_aside(archive)
 
 
+def test_production_that_somebody_repaired_by_hand_is_left_alone(archive: Archive, unit: ServerUnit) -> None:
+    at = write(archive, 1)
+    write(archive, 2)
+    archive.switch()
+    kill_when(archive, at, lambda: is_fetching(archive), "fetching")
+    pitr(archive, "resume").exits(FAILED)
+    archive.pgbackrest("restore", "--delta", "--type=default")
+    archive.cluster.start()
+    wait_until(archive.answers, "production")
+    before = unit.history()
+    (said,) = pitr(archive, "resume").exits(DONE).json["settled"]
+    assert "somebody has brought production up" in said
+    assert (rows(archive), unit.history()) == ([1, 2], before)
+    assert pitr(archive, "resume").exits(DONE).json["settled"] == []
+
+
 def remove_left_aside(archive: Archive) -> None:
     """What a replacement beside moved out of its way, and named for removal."""
     for path in (*archive.cluster.data.parent.glob("main-data.before-*"), *archive.cluster.data.parent.glob("*/.pgkeeper-before-*")):

@@ -70,7 +70,7 @@ def settle_cluster(settings: Settings, known: ClusterReplacement, progress: Prog
         ) from error
     ending = cluster_ending(known, how)
     if ending == "stay_down" and _brought_up(settings, known):
-        return _close(settings, known, f"{known.replacement_id} was given up; somebody has brought production up since")
+        return _give_up(settings, known)
     if ending == "stay_down" or (ending == "go_back" and done):
         _stop(settings, data)
         take(move.back for move in reversed(known.moves[:done]))
@@ -158,10 +158,12 @@ def _down(known: ClusterReplacement, why: str, hint: str) -> Settled:
     return Settled(known, str(error), error)
 
 
-def _close(settings: Settings, known: ClusterReplacement, said: str) -> Settled:
+def _give_up(settings: Settings, known: ClusterReplacement) -> Settled:
+    """End the journal of one that left production down, where somebody has brought it up since, and start the services."""
+    Services(settings.app_services, settings.state_dir).start()
     clear_up(known)
     ClusterJournal(settings, known.replacement_id).note("undone")
-    return Settled(known, said)
+    return Settled(known, f"{known.replacement_id} was given up; somebody has brought production up since")
 
 
 def clear_up(known: ClusterReplacement) -> None:
