@@ -130,7 +130,8 @@ replacements:
 cluster_replacements:
   description:
     - The replacements of the whole cluster by a recovered one, and their undoings, the last begun first.
-    - C(kept_as) holds the files that were production's. C(step) is V(done) or V(undone) for those that are over.
+    - C(kept_as) holds the files that were production's; it is empty where they were written over (C(in_place)). C(step) is V(done) or
+      V(undone) for those that are over.
   returned: when O(job) is not given
   type: list
   elements: dict
@@ -144,6 +145,7 @@ cluster_replacements:
       timeline: 2
       data_directory: /var/lib/postgresql/15/main
       kept_as: /var/lib/postgresql/15/main.before-20260302T091500Z
+      in_place: false
       request_id: ticket-1235
 window:
   description:

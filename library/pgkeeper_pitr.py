@@ -80,6 +80,13 @@ options:
         stopped for a few renames, and production's files are kept beside as they were.
     type: bool
     default: false
+  in_place:
+    description:
+      - With O(replace=true), where there is no room for a second cluster, write over production's own files. Production is down for the
+        whole recovery, and nothing of its files is kept, so there is no undo. Its log is archived to the end first.
+      - Cut off amid it, production stays down until the same is asked for once more, and done.
+    type: bool
+    default: false
   undo:
     description: Give production the files of before the last replacement back. What was written since is kept beside.
     type: bool
@@ -141,6 +148,15 @@ EXAMPLES = r"""
     confirmation: RESTORE
   become: true
 
+- name: The same where the disk has no room for a second cluster
+  pgkeeper_pitr:
+    request_id: ticket-1235
+    target_name: before-migration-42
+    replace: true
+    in_place: true
+    confirmation: RESTORE
+  become: true
+
 - name: Have today's data back
   pgkeeper_pitr:
     request_id: ticket-1236
@@ -172,8 +188,9 @@ plan:
 report:
   description:
     - What was done. Beside production, C(host) and C(port) are what C(psql -h) and C(psql -p) need, and C(exports) the files with tables.
-    - With O(replace=true) and O(undo=true), C(kept_as) holds the files that were production's, and C(downtime_seconds) tells for how long
-      production was down. Where C(archived) is false or C(backup) is null, the task fails, though production runs.
+    - With O(replace=true) and O(undo=true), C(kept_as) holds the files that were production's (empty with O(in_place=true)), and
+      C(downtime_seconds) tells for how long production was down. Where C(archived) is false or C(backup) is null, the task fails, though
+      production runs.
   returned: when the work was done by this task
   type: dict
   sample:
@@ -230,6 +247,7 @@ ARGUMENTS: dict[str, Any] = {
     "exports": {"type": "list", "elements": "str", "default": []},
     "database": {"type": "str"},
     "replace": {"type": "bool", "default": False},
+    "in_place": {"type": "bool", "default": False},
     "undo": {"type": "bool", "default": False},
     "confirmation": {"type": "str"},
     **JOB_ARGUMENTS,
@@ -247,16 +265,16 @@ def contradiction(params: dict[str, Any]) -> str:
     """What cannot be asked for so, or empty. An option that says false asks for nothing, so Ansible's own rules do not fit."""
     targets = [option for option in TARGETS if given(params[option])]
     if params["undo"]:
-        asked = [
-            *targets,
-            *(option for option in ("exclusive", "timeline", "backup", "to_dir", "exports", "replace") if given(params[option])),
-        ]
+        others = ("exclusive", "timeline", "backup", "to_dir", "exports", "replace", "in_place")
+        asked = [*targets, *(option for option in others if given(params[option]))]
         return f"undo excludes {' and '.join(asked)}" if asked else ""
     if len(targets) != 1:
         return f"say to which moment: one of {', '.join(TARGETS)}" if not targets else f"{' and '.join(targets)} exclude one another"
     if params["replace"]:
         asked = [option for option in ("to_dir", "exports") if given(params[option])]
         return f"replace excludes {' and '.join(asked)}" if asked else ""
+    if params["in_place"]:
+        return "in_place is for replace: a recovery beside writes over nothing"
     if given(params["exports"]) and not given(params["database"]):
         return "exports need database"
     if given(params["to_dir"]) and not Path(params["to_dir"]).is_absolute():
@@ -282,7 +300,7 @@ def command_line(params: dict[str, Any]) -> list[str]:
     arguments += [f"--{option}" for option in ("immediate", "latest", "exclusive") if params[option]]
     arguments.append(f"--from={params['source']}")
     if params["replace"]:
-        return [*arguments, "--replace", f"--confirm={params['confirmation']}"]
+        return [*arguments, "--replace", *(["--in-place"] if params["in_place"] else []), f"--confirm={params['confirmation']}"]
     arguments += [f"--database={params['database']}"] if given(params["database"]) else []
     return [*arguments, *(f"--export={table}" for table in params["exports"])]
 
@@ -324,7 +342,7 @@ def choose(params: dict[str, Any]) -> tuple[Callable[[Settings], BaseModel], Cal
     targets = {name.removeprefix("target_"): params[name] for name in TARGETS}
     wish = RecoveryWish(**targets, **{name: params[name] for name in ("exclusive", "source", "timeline", "backup")})
     if params["replace"]:
-        instead = ReplaceClusterRequest(wish=wish, **named, **word)
+        instead = ReplaceClusterRequest(wish=wish, in_place=params["in_place"], **named, **word)
         return lambda settings: plan_replace_cluster(instead, settings, quiet), lambda settings: replace_cluster(instead, settings, quiet)
     to_dir = Path(params["to_dir"]) if given(params["to_dir"]) else None
     beside = PitrRestoreRequest(wish=wish, to_dir=to_dir, exports=tuple(params["exports"]), database=params["database"], **named)

@@ -118,6 +118,7 @@ def test_what_would_be_refused_at_once_is_refused_in_check_mode(archive: Archive
     answer = pitr(archive, check=True, request_id="d", target_time=at, replace=True)
     assert (answer["exit_status"], "pgkeeper-server.path" in answer["msg"]) == (REFUSED, True)
     assert pitr(archive, check=True, request_id="d", undo=True)["exit_status"] == USAGE
+    assert pitr(archive, check=True, request_id="d", target_time=at, in_place=True)["exit_status"] == USAGE
     assert not sides(archive)
 
 
@@ -149,5 +150,16 @@ def test_production_is_replaced_and_gets_its_files_back_once_each(archive: Archi
         assert (undone["changed"], rows(archive)) == (True, [1, 2])
         assert pitr(archive, request_id="f", undo=True, confirmation="RESTORE")["changed"] is False
         assert unit.history() == ["stop", "start"] * 2
+
+        wish = {"request_id": "g", "target_time": at, "replace": True, "in_place": True}
+        assert "nothing of its files would be kept" in pitr(archive, check=True, **wish)["plan"]["reason"]
+        over = pitr(archive, **wish, confirmation="RESTORE")
+        assert (over["changed"], over["report"]["kept_as"], rows(archive)) == (True, "", [1])
+        assert pitr(archive, **wish, confirmation="RESTORE")["changed"] is False
+        assert pitr(archive, request_id="h", undo=True, confirmation="RESTORE")["exit_status"] == REFUSED
     known = call_module(archive.pgkeeper, "pgkeeper_info")["cluster_replacements"]
-    assert [(one["kind"], one["step"], one["request_id"]) for one in known] == [("undo", "done", "f"), ("replace", "done", "e")]
+    assert [(one["kind"], one["step"], one["request_id"]) for one in known] == [
+        ("replace", "done", "g"),
+        ("undo", "done", "f"),
+        ("replace", "done", "e"),
+    ]

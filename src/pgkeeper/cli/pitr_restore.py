@@ -61,6 +61,10 @@ def restore_command(
     ] = None,
     database: DatabaseOption = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of production, whose files are kept beside.")] = False,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="With --replace, where there is no room: write over production's files; nothing is kept."),
+    ] = False,
     confirm: ConfirmOption = "",
     request_id: RequestOption = None,
     dry_run: DryRunOption = False,
@@ -71,7 +75,7 @@ def restore_command(
 ) -> None:
     """Recover the whole cluster to a moment, beside production, which is not touched; and leave it running for a look.
 
-    With --replace it then takes production's place, which stops PostgreSQL for a few seconds.
+    With --replace it then takes production's place, which stops PostgreSQL for a few seconds; with --in-place for the whole recovery.
     """
     from pgkeeper.operations.pitr_request import RecoveryWish
     from pgkeeper.operations.pitr_restore import PitrRestoreReport, PitrRestoreRequest, pitr_restore, plan_pitr_restore
@@ -80,6 +84,8 @@ def restore_command(
         raise UsageError("--to-dir must be an absolute path", str(to_dir))
     if replace and (to_dir is not None or exports):
         raise UsageError("--replace excludes --to-dir and --export", "", "see pgkeeper pitr restore --help")
+    if in_place and not replace:
+        raise UsageError("--in-place is for --replace", "", "a recovery beside writes over nothing")
     if confirm and not replace:
         raise UsageError("--confirm is for --replace", "", "a recovery beside touches nothing")
     if exports and database is None:
@@ -92,7 +98,7 @@ def restore_command(
     if replace:
         from pgkeeper.operations.replace_cluster import ReplaceClusterRequest
 
-        instead = ReplaceClusterRequest(wish=wish, confirmation=confirm, request_id=request_id, wait=wait or timedelta())
+        instead = ReplaceClusterRequest(wish=wish, in_place=in_place, confirmation=confirm, request_id=request_id, wait=wait or timedelta())
         _replace(door, instead, job, dry_run=dry_run)
         return
     request = PitrRestoreRequest(
@@ -194,9 +200,8 @@ def _show_replaced(report: "ReplaceClusterReport") -> None:
         return
     say(f"Production is {report.target}, after {format_duration(report.seconds)}, down for {format_duration(report.downtime_seconds)}")
     say(f"  from     {report.recovered_from}; on timeline {report.timeline} now")
-    say(
-        f"  kept     {report.kept_as or 'nothing was left'}{', as it was: remove it when nobody misses anything' if report.kept_as else ''}"
-    )
+    nothing = "nothing: the files of before were written over" if report.in_place else "nothing was left"
+    say(f"  kept     {f'{report.kept_as}, as it was: remove it when nobody misses anything' if report.kept_as else nothing}")
     say(f"  backup   {report.backup or 'none yet'}")
     if report.unchecked:
         say(f"  unseen   the pages of {', '.join(report.unchecked)}: amcheck is not installed")

@@ -72,7 +72,8 @@ class HostFacts:
     """Everything `judge` looks at. `server_problem`, `store_problem`: why one of them can't be read, with the next step.
 
     `standby`: the server is one, and its primary is backed up instead. `held_back`: why expiry may remove nothing at all.
-    `archiving_problem`: why the cluster's log gets into no repository, though it should.
+    `archiving_problem`: why the cluster's log gets into no repository, though it should. `interrupted`: what a replacement of the cluster
+    left that nobody is at any more.
     """
 
     databases: tuple[DatabaseFacts, ...]
@@ -85,6 +86,7 @@ class HostFacts:
     off_site: tuple[OffSiteFacts, ...] = ()
     detached: tuple[DetachedFacts, ...] = ()
     archiving_problem: str = ""
+    interrupted: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ def _recoverable(facts: DatabaseFacts, now: datetime) -> Recoverable:
 def _of_host(facts: HostFacts) -> Iterator[Finding]:
     if facts.store_problem:
         yield Finding("problem", "", f"the backups cannot be read: {facts.store_problem}")
+    if facts.interrupted:
+        yield Finding("problem", "", facts.interrupted, "`pgkeeper pitr resume` settles it, or says what does")
     if facts.server_problem:
         yield Finding("problem", "", f"PostgreSQL cannot be asked: {facts.server_problem}", "what is said of databases is what backups say")
     elif not facts.databases and not facts.standby and not facts.store_problem:

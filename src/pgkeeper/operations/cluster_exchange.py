@@ -1,7 +1,7 @@
-"""The moment in which a whole cluster takes another's place: stop, rename, start, look, archive, start.
+"""The moment in which production becomes a recovered cluster: stop, give it the files, start, look, archive, start.
 
 What is done here is written down before it is done. Whatever goes wrong, `settle_cluster` brings production up again: on the new files if
-anybody may have written to them, on its own otherwise.
+anybody may have written to them, on its own otherwise. Only where its own were written over, and the new ones are not whole, it can't.
 """
 
 import time
@@ -41,54 +41,79 @@ def exchange_recovered(
     """Do what recovers the cluster beside, which notes in the journal how files are exchanged, and exchange them.
 
     Returns what the journal tells then, and what came of it. Raises what `recover` raises, after what it left was cleared up, and what
-    goes wrong after production was touched: then everything is up again.
+    goes wrong after production was touched: then everything is up again, if it was before.
     """
-    try:
-        recover()
-    except BaseException:
-        if known := journal.read():
-            settle_cluster(settings, known, progress)
-        raise
-    known = journal.read()
-    assert known is not None
-    return known, _exchange(journal, known, settings, progress)
+    return _replace(journal, recover, lambda: _exchange_files(journal, progress), settings, progress)
 
 
-def _exchange(journal: ClusterJournal, known: ClusterReplacement, settings: Settings, progress: Progress) -> Exchanged:
-    """Put the recovered files in the place of production's, as `known` says. Raises PgkeeperError after everything is up again."""
-    services = Services(settings.app_services, settings.state_dir)
-    began = time.monotonic()
+def exchange_in_place(
+    journal: ClusterJournal, prepare: Callable[[], None], recover: Callable[[], None], settings: Settings, progress: Progress
+) -> tuple[ClusterReplacement, Exchanged]:
+    """Do what has to be done while production runs, stop it, and do what recovers it over its own files, and notes that in the journal.
+
+    Returns and raises as `exchange_recovered`; but once `recover` has begun to write, production stays down when it fails.
+    """
+    return _replace(journal, prepare, recover, settings, progress)
+
+
+def _replace(
+    journal: ClusterJournal, before: Callable[[], None], while_down: Callable[[], None], settings: Settings, progress: Progress
+) -> tuple[ClusterReplacement, Exchanged]:
     try:
-        progress.phase("stop services and PostgreSQL")
-        journal.note("stopping")
-        services.stop()
-        server_unit(settings).stop()
-        data = Path(known.data_directory)
-        if is_running(data):
-            raise OperationFailed("PostgreSQL did not stop", f"a server still runs on {data}", "see journalctl -u postgresql@*")
-        progress.phase("exchange files")
-        journal.note("exchanging")
-        take(known.moves)
-        link_tablespaces(data, {oid: Path(location) for oid, location in known.tablespaces.items()})
-        progress.phase("start PostgreSQL")
-        journal.note("checking")
-        server_unit(settings).start()
-        _look(known, settings)
-        progress.phase("archive")
-        journal.note("archiving")
-        archived = archives(server(settings), timedelta(seconds=_START_SECONDS))
-        progress.phase("start services")
-        journal.note("starting")
-        services.start()
+        before()
+        exchanged = _exchange(journal, while_down, settings, progress)
     except PgkeeperError as error:
         said = _recover(journal, settings, progress)
+        if not said:
+            raise
         raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, said) if part)) from error
     except BaseException:
         _recover(journal, settings, progress)
         raise
+    known = _read(journal)
     clear_up(known)
     journal.note("done")
+    return known, exchanged
+
+
+def _exchange(journal: ClusterJournal, while_down: Callable[[], None], settings: Settings, progress: Progress) -> Exchanged:
+    """Stop production, give it its new files by `while_down`, and bring it up on them."""
+    services = Services(settings.app_services, settings.state_dir)
+    began = time.monotonic()
+    progress.phase("stop services and PostgreSQL")
+    journal.note("stopping")
+    services.stop()
+    server_unit(settings).stop()
+    data = Path(_read(journal).data_directory)
+    if is_running(data):
+        raise OperationFailed("PostgreSQL did not stop", f"a server still runs on {data}", "see journalctl -u postgresql@*")
+    while_down()
+    progress.phase("start PostgreSQL")
+    journal.note("checking")
+    server_unit(settings).start()
+    _look(_read(journal), settings)
+    progress.phase("archive")
+    journal.note("archiving")
+    archived = archives(server(settings), timedelta(seconds=_START_SECONDS))
+    progress.phase("start services")
+    journal.note("starting")
+    services.start()
     return Exchanged(round(time.monotonic() - began, 3), archived)
+
+
+def _exchange_files(journal: ClusterJournal, progress: Progress) -> None:
+    """Put the recovered files in the place of production's, as the journal says."""
+    progress.phase("exchange files")
+    journal.note("exchanging")
+    known = _read(journal)
+    take(known.moves)
+    link_tablespaces(Path(known.data_directory), {oid: Path(location) for oid, location in known.tablespaces.items()})
+
+
+def _read(journal: ClusterJournal) -> ClusterReplacement:
+    known = journal.read()
+    assert known is not None
+    return known
 
 
 def _look(known: ClusterReplacement, settings: Settings) -> None:
@@ -115,13 +140,15 @@ def _identity_once_up(settings: Settings) -> ClusterIdentity:
 
 
 def _recover(journal: ClusterJournal, settings: Settings, progress: Progress) -> str:
-    """Bring production up; return for the owner how it is now."""
+    """Bring production up, if it was touched; return for the owner how it is now. Empty where it is as it was."""
     known = journal.read()
     if known is None:
         return ""
     try:
-        said = settle_cluster(settings, known, progress)
+        settled = settle_cluster(settings, known, progress)
+        said = settled.said if known.touched or settled.down else ""
     except PgkeeperError as error:
         said = f"production could not be brought up again ({error}); try once more with `pgkeeper pitr resume`"
-    progress.note(said)
+    if said:
+        progress.note(said)
     return said

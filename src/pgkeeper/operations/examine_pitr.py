@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.repository import number_of
 from pgkeeper.operations.findings import Finding, problem_found
+from pgkeeper.operations.interrupted_cluster import interrupted_cluster
 from pgkeeper.operations.pitr import attached, detached, pgbackrest
 from pgkeeper.operations.pitr_archiving import look_at_archiving
 from pgkeeper.pgbackrest.info import info
@@ -18,6 +19,9 @@ def examine_pitr(settings: Settings) -> Iterator[Finding]:
     """Yield what there is to say. Where it is not set up, nothing."""
     if not settings.pitr_enabled:
         return
+    if interrupted := interrupted_cluster(settings):
+        hint = "`pgkeeper pitr resume` settles it, or says what does"
+        yield Finding(level="problem", subject=_SUBJECT, text=interrupted, hint=hint)
     archiving = look_at_archiving(settings)
     if archiving.problem:
         yield Finding(level="problem", subject=_SUBJECT, text=archiving.problem, hint="`pgkeeper pitr check` says more")

@@ -13,7 +13,8 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.pitr import pitr_state
 from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish
-from pgkeeper.operations.recovery import Recovery, check_all_pages, size_of, target_told
+from pgkeeper.operations.recovered_pages import check_all_pages
+from pgkeeper.operations.recovery import Recovery, size_of, target_told
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.side_place import SideMarker, claim, productions_places, remove
 from pgkeeper.settings import Settings

@@ -8,10 +8,14 @@ from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.asked_before import asked_for, replaced_before
+from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import plan_wish
+from pgkeeper.operations.production import find_production, require_helpers
 from pgkeeper.operations.recovery import size_of, target_told
-from pgkeeper.operations.replace_cluster import ReplaceClusterRequest, find_production, require_helpers, require_possible
+from pgkeeper.operations.replace_beside import require_possible
+from pgkeeper.operations.replace_cluster import ReplaceClusterRequest
+from pgkeeper.operations.replace_in_place import cost_in_place, require_possible_in_place
 from pgkeeper.operations.reports import Message
 from pgkeeper.pgbackrest.restore import backup_tablespaces
 from pgkeeper.settings import Settings
@@ -20,10 +24,13 @@ from pgkeeper.settings import Settings
 class ReplaceClusterPlan(Message):
     """What a replacement would do: production, whose files are in `data_directory`, would be recovered to `target`.
 
+    `in_place`: these files would be written over.
+
     `running` is None, and so are `repository`, `timeline` (the one it would be recovered on), `size_bytes` (of what would be fetched) and
     `age_seconds` (of the moment, where it is a time), when the request was done before, or is at work.
     """
 
+    in_place: bool = False
     target: str
     repository: RepositoryName | None = None
     backup: str
@@ -49,12 +56,17 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
     planned = plan_wish(request.wish, settings, progress)
     production = find_production(settings)
     locations = backup_tablespaces(pgbackrest(settings), number_of(request.wish.source), planned.plan.backup)
-    with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
-        require_possible(planned, production, locations.values())
+    with exclusive(settings.state_dir, LOCK, "a replacement of the cluster", request.wait):
+        if request.in_place:
+            require_possible_in_place(planned, production, locations.values(), settings)
+        else:
+            require_possible(planned, production, locations.values())
         require_helpers(settings)
     at = planned.plan.target.at
     kept = "what was written since would be kept beside" if production.there else "its files are lost, so nothing would be kept"
+    kept = cost_in_place(production) if request.in_place else kept
     return ReplaceClusterPlan(
+        in_place=request.in_place,
         target=target_told(planned),
         repository=request.wish.source,
         backup=planned.plan.backup,
@@ -70,5 +82,10 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
 
 def _known(known: ClusterReplacement, *, would_change: bool, reason: str) -> ReplaceClusterPlan:
     return ReplaceClusterPlan(
-        target=known.target, backup=known.backup, data_directory=Path(known.data_directory), would_change=would_change, reason=reason
+        in_place=known.in_place,
+        target=known.target,
+        backup=known.backup,
+        data_directory=Path(known.data_directory),
+        would_change=would_change,
+        reason=reason,
     )

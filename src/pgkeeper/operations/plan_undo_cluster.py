@@ -6,7 +6,8 @@ from pathlib import Path
 from pgkeeper.host.locks import exclusive
 from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.operations.asked_before import replaced_before
-from pgkeeper.operations.replace_cluster import require_helpers
+from pgkeeper.operations.interrupted_cluster import LOCK
+from pgkeeper.operations.production import require_helpers
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.undo_cluster import UndoClusterRequest, last_replacement
 from pgkeeper.settings import Settings
@@ -39,7 +40,7 @@ def plan_undo_cluster(request: UndoClusterRequest, settings: Settings) -> UndoCl
     if begun is not None:
         return _told(begun, would_change=True, reason=f"{begun.replacement_id} is at work, or was interrupted and would be settled first")
     last = last_replacement(settings)
-    with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
+    with exclusive(settings.state_dir, LOCK, "a replacement of the cluster", request.wait):
         require_helpers(settings)
     at = f"{last.changed_at:%Y-%m-%d %H:%M:%S} UTC"
     return _told(last, would_change=True, reason=f"production would be as it was at {at}; what was written since would be kept beside")

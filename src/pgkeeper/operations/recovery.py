@@ -12,26 +12,23 @@ from pgkeeper.model.recovery_target import show_time
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import Planned
 from pgkeeper.operations.side_place import productions_tablespaces
-from pgkeeper.pgbackrest.restore import backup_tablespaces, restore, restore_command
-from pgkeeper.postgres.facts import ClusterIdentity, list_databases
-from pgkeeper.postgres.page_check import check_pages
-from pgkeeper.postgres.server import told
+from pgkeeper.pgbackrest.restore import backup_tablespaces, restore, restore_command, restore_over
+from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.side_cluster import SideCluster
 from pgkeeper.settings import Settings
 
-_MOST_NAMED = 5
-
 
 class Recovery:
-    """One recovery on its way into a side cluster's directory."""
+    """One recovery on its way into a side cluster's directory; `in_place` that is production's own, and no server of production's runs."""
 
-    def __init__(self, planned: Planned, cluster: SideCluster, settings: Settings, progress: Progress) -> None:
+    def __init__(self, planned: Planned, cluster: SideCluster, settings: Settings, progress: Progress, *, in_place: bool = False) -> None:
         self._plan = planned.plan
         self._planned = planned
         self._cluster = cluster
         self._settings = settings
         self._program = pgbackrest(settings)
         self._progress = progress
+        self._in_place = in_place
         self.made: dict[Path, Path] = {}
         """Where the files of tablespaces lie that were made after the backup, by the location they were made in."""
         self.phases: dict[str, float] = {}
@@ -56,6 +53,14 @@ class Recovery:
                 self._progress,
             )
 
+    def fetch_over(self) -> None:
+        """Write the backup's files over production's own, there and in its tablespaces, for good. Raises PgBackRestFailed."""
+        assert self._in_place
+        with self.phase(f"fetch what differs from backup {self._plan.backup}", "fetch"):
+            self._cluster.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            size = size_of(self._planned)
+            self.warnings += restore_over(self._program, self._plan.repository, self._plan.backup, self._cluster.data, size, self._progress)
+
     def recover(self, place_for: Callable[[Path], Path]) -> ClusterIdentity:
         """Replay the log to the target, and return what the cluster is then.
 
@@ -67,10 +72,12 @@ class Recovery:
         def made(location: Path) -> Path:
             place = self.made[location] = place_for(location)
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._progress.note(f"the tablespace in {location} was made after the backup; here it lies in {place}")
+            here = "" if place == location else f"; here it lies in {place}"
+            self._progress.note(f"the tablespace in {location} was made after the backup{here}")
             return place
 
-        self._require_apart()
+        if not self._in_place:
+            self._require_apart()
         with self.phase(f"replay to {self._plan.target.describe()}", "replay"):
             self._cluster.configure({**self._plan.settings, "restore_command": command})
             found = self._cluster.recover(lambda segment: self._progress.note(f"replaying segment {segment}") if segment else None, made)
@@ -113,21 +120,3 @@ def target_told(planned: Planned) -> str:
 def size_of(planned: Planned) -> int:
     """Return how many bytes the planned backup takes once it is fetched."""
     return next(backup.size_bytes for backup in planned.contents.info.backups if backup.label == planned.plan.backup)
-
-
-def check_all_pages(side: SideCluster) -> tuple[str, ...]:
-    """Look into every page of all databases of a side cluster; return those that could not be looked into. Raises IntegrityError."""
-    unchecked = []
-    with side.server.connect_maintenance() as session, told("looking at the recovered cluster"):
-        names = list_databases(session)
-    for name in names:
-        damages = check_pages(side.server, name)
-        if damages is None:
-            unchecked.append(name)
-        elif damages:
-            raise IntegrityError(
-                f"database {name} is damaged in what was recovered",
-                "; ".join(damages[:_MOST_NAMED]),
-                "recover to an earlier moment, or from the other repository; `pgkeeper pitr restore` without --replace lets you look",
-            )
-    return tuple(unchecked)

@@ -8,6 +8,7 @@ from typing import Literal
 from pgkeeper.model.errors import IntegrityError, PgkeeperError
 from pgkeeper.model.retention import Held, decide
 from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, OffSiteFacts, headline, judge
+from pgkeeper.operations.interrupted_cluster import interrupted_cluster
 from pgkeeper.operations.off_site import known_off_site
 from pgkeeper.operations.pitr import detached
 from pgkeeper.operations.pitr_archiving import look_at_archiving
@@ -135,6 +136,7 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
         held_back=look_at_clock(settings, now).held_back(now),
         off_site=_off_site(backups, settings, now),
         archiving_problem=look_at_archiving(settings).problem if settings.pitr_enabled and not server_problem else "",
+        interrupted=interrupted_cluster(settings),
         detached=tuple(DetachedFacts(name, detached_since(settings, name)) for name in detached(settings) if settings.pitr_enabled),
     )
 

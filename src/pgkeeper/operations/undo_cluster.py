@@ -18,17 +18,18 @@ from pgkeeper.model.replacement import CONFIRMATION
 from pgkeeper.operations.asked_before import replaced_before
 from pgkeeper.operations.cluster_exchange import exchange_recovered
 from pgkeeper.operations.cluster_replacements import ClusterJournal, cluster_replacements
+from pgkeeper.operations.fit_for_production import prepare_for_production
+from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr import pgbackrest
+from pgkeeper.operations.production import require_helpers
+from pgkeeper.operations.replace_beside import tablespace_place
 from pgkeeper.operations.replace_cluster import (
     ReplaceClusterReport,
     as_before,
     back_up,
-    prepare_for_production,
-    require_helpers,
-    tablespace_place,
 )
 from pgkeeper.operations.reports import Message
-from pgkeeper.operations.settle_cluster import settle_clusters
+from pgkeeper.operations.settle_cluster import require_up, settle_clusters
 from pgkeeper.pgbackrest.restore import restore_command
 from pgkeeper.postgres.data_directory import control_facts, link_tablespaces, major_of, tablespace_links, tablespace_version_directory
 from pgkeeper.postgres.side_cluster import SideCluster
@@ -52,9 +53,11 @@ def undo_cluster(request: UndoClusterRequest, settings: Settings, progress: Prog
     wrong, production runs again as it did.
     """
     began = time.monotonic()
-    with exclusive(settings.state_dir, "pitr replace", "a replacement of the cluster", request.wait):
-        for said in settle_clusters(settings, progress):
-            progress.note(said)
+    with exclusive(settings.state_dir, LOCK, "a replacement of the cluster", request.wait):
+        settled = settle_clusters(settings, progress)
+        for one in settled:
+            progress.note(one.said)
+        require_up(settled)
         before, _ = replaced_before("undo", request.request_id, "", settings)
         if before is not None:
             return as_before(before)
@@ -74,6 +77,12 @@ def last_replacement(settings: Settings) -> ClusterReplacement:
     done = [known for known in cluster_replacements(settings) if known.step == "done"]
     if not done or done[0].kind == "undo":
         raise UsageError("there is no replacement of the cluster to undo", "", "`pgkeeper pitr restore --replace` makes one")
+    if done[0].in_place:
+        raise RefusedError(
+            "the replacement cannot be undone",
+            "it was made in place, so the files of before are gone",
+            "their log is archived: recover to a later moment of the timeline that was left, --timeline, instead",
+        )
     if not done[0].kept_as or not Path(done[0].kept_as).is_dir():
         raise RefusedError("the replacement cannot be undone", f"the files of before, {done[0].kept_as or 'lost then'}, are gone")
     return done[0]

@@ -1,8 +1,8 @@
-"""`pgbackrest restore`: the files of a physical backup, written where nothing is yet."""
+"""`pgbackrest restore`: the files of a physical backup, written where nothing is yet, or over production's own."""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pgkeeper.model.errors import OperationFailed
@@ -11,6 +11,7 @@ from pgkeeper.pgbackrest.program import PgBackRest
 
 _SECONDS = 300.0
 _PERCENT = re.compile(r"restore file .*\(.*?([0-9.]+)%\)")
+_RESTORES = {"restore", "restore:local"}
 
 
 def backup_tablespaces(program: PgBackRest, repository: int, label: str) -> dict[int, Path]:
@@ -19,6 +20,19 @@ def backup_tablespaces(program: PgBackRest, repository: int, label: str) -> dict
     try:
         (backup,) = json.loads(text)[0]["backup"]
         return {int(one["oid"]): Path(one["destination"]) for one in backup["tablespace"] or ()}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise OperationFailed("pgbackrest info cannot be understood", f"{type(error).__name__}: {error}") from error
+
+
+def backup_links(program: PgBackRest, repository: int, label: str, data: Path) -> tuple[Path, ...]:
+    """Return where links out of the data directory lead in a backup, those of tablespaces left out. Raises PgBackRestFailed.
+
+    They come back there where `restore_over` writes to `data`.
+    """
+    text = program.output("info", "--output=json", f"--repo={repository}", f"--set={label}", timeout=_SECONDS)
+    try:
+        (backup,) = json.loads(text)[0]["backup"]
+        return tuple(data / one["destination"] for one in backup["link"] or ())
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise OperationFailed("pgbackrest info cannot be understood", f"{type(error).__name__}: {error}") from error
 
@@ -32,13 +46,34 @@ def restore(
     pgBackRest would write it where production has it. Links out of the data directory, such as that of pg_wal, become directories. How
     recovery goes on is not said here (`--type=none`). Raises PgBackRestFailed.
     """
-
-    def watch(line: str) -> None:
-        if found := _PERCENT.search(line):
-            progress.advance(round(float(found[1]) / 100 * size_bytes), size_bytes)
-
     where = [f"--pg1-path={data}", *(f"--tablespace-map={oid}={path}" for oid, path in tablespaces.items())]
-    return program.told("restore", f"--repo={repository}", f"--set={label}", "--type=none", "--no-delta", *where, line=watch)
+    return program.told(
+        "restore", f"--repo={repository}", f"--set={label}", "--type=none", "--no-delta", *where, line=_watching(size_bytes, progress)
+    )
+
+
+def restore_over(program: PgBackRest, repository: int, label: str, data: Path, size_bytes: int, progress: Progress) -> tuple[str, ...]:
+    """Write a backup's files OVER those in `data`, production's own data directory, and in its tablespaces; returns warnings.
+
+    What differs from the backup is replaced, and what is not in it is removed, for good. Tablespaces, and what links lead out of the data
+    directory to, come back to the places they had in the backup. For nothing but a recovery in place: no server may run on the files, and
+    what they hold must be wanted by nobody any more. How recovery goes on is not said here (`--type=none`). Raises PgBackRestFailed.
+    """
+    options = ["--type=none", "--delta", "--link-all", f"--pg1-path={data}"]
+    watch = _watching(size_bytes, progress)
+    return program.told("restore", f"--repo={repository}", f"--set={label}", *options, line=watch)
+
+
+def is_restoring(data: Path) -> bool:
+    """Tell whether a pgBackRest still writes to a data directory: its workers outlive it by the file each is at, when it is killed."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode("utf-8", "replace").split("\0")
+        except OSError:
+            continue
+        if words[0].rpartition("/")[2] == "pgbackrest" and f"--pg1-path={data}" in words and _RESTORES.intersection(words):
+            return True
+    return False
 
 
 def restore_command(program: PgBackRest, repository: int, data: Path) -> str:
@@ -47,6 +82,14 @@ def restore_command(program: PgBackRest, repository: int, data: Path) -> str:
     # into the server's own log: it may not be able to write to another.
     call = program.arguments("archive-get", f"--repo={repository}", f"--pg1-path={data}", "--no-archive-async", "--log-level-file=off")
     return " ".join([*map(_quoted, call), "%f", '"%p"'])
+
+
+def _watching(size_bytes: int, progress: Progress) -> Callable[[str], None]:
+    def watch(line: str) -> None:
+        if found := _PERCENT.search(line):
+            progress.advance(round(float(found[1]) / 100 * size_bytes), size_bytes)
+
+    return watch
 
 
 def _quoted(word: str) -> str:

@@ -108,6 +108,16 @@ def server_pid(data: Path) -> int | None:
         return None
 
 
+def forget_dead_server(data: Path) -> None:
+    """Remove what a server left that was killed, by which pgBackRest would take it for one that runs. The caller knows that none does."""
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def waiting_for_archive(data: Path) -> list[str]:
+    """Return which files of the log are ended, and not archived yet."""
+    return sorted(path.name.removesuffix(".ready") for path in (data / "pg_wal" / "archive_status").glob("*.ready"))
+
+
 def announce_timeline(data: Path, timeline: int, facts: ControlFacts) -> list[str]:
     """Have the log of a new timeline archived by the next server that runs on `data`; returns the names of the files.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from .cluster import Cluster
+from .processes import processes_in
 from .product import Pgkeeper
 from .user import SERVICE_USER, make_service_directory
 from .waiting import wait_until
@@ -99,6 +102,11 @@ class Archive:
             return self.cluster.query("select pg_is_in_recovery()") == [(False,)]
         except psycopg.OperationalError:
             return False
+
+    def crash(self) -> None:
+        """Let the server end at once, as if the machine had: it can't even remove its pid file."""
+        os.kill(int((self.cluster.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        wait_until(lambda: not processes_in(self.cluster.data), "the end of all its processes")
 
     def remove_data(self) -> None:
         """Lose the cluster, which does not run: its data directory, and what lies in its tablespaces."""

@@ -57,6 +57,18 @@ def sandboxed_processes(directory: Path) -> list[int]:
     return found
 
 
+def processes_in(directory: Path) -> list[int]:
+    """Ids of the processes, of any user, that work in `directory`."""
+    found = []
+    for pid in _process_ids():
+        try:
+            if Path(f"/proc/{pid}/cwd").samefile(directory) and is_alive(pid):
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
 def _sandbox_arguments(pid: int) -> str:
     words = command_line(pid)
     return words if "bwrap" in words else ""

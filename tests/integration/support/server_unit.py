@@ -20,9 +20,11 @@ verb=$1; shift
 echo "$verb" >>"{home}/server-history"
 as_server() {{ setpriv --reuid {user} --regid {user} --clear-groups -- "$@"; }}
 cd /
+# It knows nothing of a server that it has not started, such as one that recovers production's files, with settings elsewhere.
+active() {{ as_server {pg_ctl} status -D {data} >/dev/null && ! grep -qs config_file= {data}/postmaster.opts; }}
 case $verb in
-  is-active) as_server {pg_ctl} status -D {data} >/dev/null || exit 3 ;;
-  stop) as_server {pg_ctl} stop -w -m fast -D {data} ;;
+  is-active) active || exit 3 ;;
+  stop) active || exit 0; as_server {pg_ctl} stop -w -m fast -D {data} ;;
   start)
     as_server {pg_ctl} status -D {data} >/dev/null && exit 0
     as_server {pg_ctl} start -w -D {data} -l {data}/server.log </dev/null >/dev/null 2>&1 || {{ echo "see {data}/server.log"; exit 1; }} ;;

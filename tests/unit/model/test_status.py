@@ -63,6 +63,7 @@ def test_a_healthy_host_needs_nobody() -> None:
             replace(HEALTHY, held_back="the clock jumped", databases=(database(backup(3, proven_days=0), expirable=2),)),
             "holds back 2 backups: the clock jumped",
         ),
+        (replace(HEALTHY, interrupted="a replacement was interrupted"), "a replacement was interrupted"),
         (replace(HEALTHY, archiving_problem="archive_mode is off"), "not every moment can be brought back: archive_mode is off"),
         (replace(HEALTHY, detached=(DetachedFacts("cloud", NOW - timedelta(hours=2)),)), "repository cloud is detached since 2 h"),
         (replace(HEALTHY, detached=(DetachedFacts("cloud", None),)), "repository cloud is detached: no log"),
