@@ -215,7 +215,8 @@ def _start(job_id: str, command: list[str], complaints: IO[str]) -> subprocess.P
     has started; what is returned then is `systemd-run`, which waits for the unit, but is not missed by it.
     """
     if os.geteuid() == 0 and Path("/run/systemd/system").is_dir():
-        options = ["--quiet", "--collect", "--wait", "--pipe", f"--unit=pgkeeper-{job_id}"]
+        # A server that the work is to leave running, a recovered one, must not end with it; all else ends by itself.
+        options = ["--quiet", "--collect", "--wait", "--pipe", "--property=KillMode=process", f"--unit=pgkeeper-{job_id}"]
         command = ["systemd-run", *options, "--", *command]
     # Only what pgkeeper needs: it takes its settings from the host, not from whoever connects.
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
