@@ -101,7 +101,8 @@ def settle_cluster(settings: Settings, known: ClusterReplacement, progress: Prog
     log.warning("cluster replacement settled", replacement_id=known.replacement_id, ending=ending)
     what = "undoing the recovery of the cluster" if known.kind == "undo" else "replacing the cluster by the recovered one"
     if ending == "go_on":
-        return Settled(known, f"{what} had been done, but for the end; PostgreSQL and services run")
+        backup = "a full backup is still due: `pgkeeper pitr backup --kind full`"
+        return Settled(known, f"{what} had been done, but for the end; PostgreSQL and services run, {backup}")
     return Settled(known, f"{what} was given up; PostgreSQL has the files it had before" + (", and services run" if known.touched else ""))
 
 
