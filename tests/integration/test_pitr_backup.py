@@ -29,7 +29,7 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     made.cluster.execute("create table t as select generate_series(1, 1000) as n")
     made.pgkeeper("pitr", "backup", "--quiet").exits(DONE)
     yield made
-    made.cluster.stop()
+    made.end()
 
 
 def cloud(archive: Archive) -> Path:

@@ -48,9 +48,9 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     workspace.directory(name, 0o755)
     archive = made(workspace, name)
     yield archive
-    archive.cluster.stop()
     # Nothing of what was needed on the way is left, in production or beside.
     assert beside(archive) == []
+    archive.end()
 
 
 @pytest.fixture

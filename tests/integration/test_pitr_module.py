@@ -25,7 +25,7 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     # What is restored begins in the second after the backup.
     time.sleep(1.1)
     yield made
-    made.cluster.stop()
+    made.end()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     made.cluster.execute("create table t as select n, repeat('x', 100) as text from generate_series(1, 1000) as n", database="app")
     made.pgkeeper("pitr", "backup", "--quiet").exits(DONE)
     yield made
-    made.cluster.stop()
+    made.end()
 
 
 def recovery(document: Any) -> dict[str, Any]:  # noqa: ANN401 - a document of any shape

@@ -36,9 +36,9 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     # What is restored begins in the second after the backup.
     time.sleep(1.1)
     yield made
-    made.cluster.stop()
     assert list((made.pgkeeper.state / "pitr" / "side").glob("*")) == []
     assert list(location.glob(".pgkeeper-next-*")) == []
+    made.end()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     made.cluster.execute("create table t (at timestamptz)")
     made.pgkeeper("pitr", "backup", "--quiet").exits(DONE)
     yield made
-    made.cluster.stop()
+    made.end()
 
 
 def recover(archive: Archive) -> None:

@@ -36,7 +36,7 @@ def archive(workspace: Workspace) -> Iterator[Archive]:
     configuration.write_text(PROVIDER)
     (made.pgkeeper.state / "pitr" / "attached" / "cloud.conf").symlink_to(configuration)
     yield made
-    made.cluster.stop()
+    made.end()
 
 
 def pushing(archive: Archive) -> list[str]:

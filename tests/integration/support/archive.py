@@ -108,6 +108,13 @@ class Archive:
         os.kill(int((self.cluster.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
         wait_until(lambda: not processes_in(self.cluster.data), "the end of all its processes")
 
+    def end(self) -> None:
+        """Stop the cluster and remove all of it: segments of 16 MB each fill a temporary directory that is kept in memory."""
+        self.cluster.stop()
+        for path in self.cluster.data.parent.glob(f"{self.cluster.data.name}*"):
+            shutil.rmtree(path)
+        shutil.rmtree(self.pgkeeper.home)
+
     def remove_data(self) -> None:
         """Lose the cluster, which does not run: its data directory, and what lies in its tablespaces."""
         for link in (self.cluster.data / "pg_tblspc").iterdir():
