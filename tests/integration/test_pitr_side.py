@@ -18,7 +18,7 @@ from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE, Run
 from .support.waiting import wait_until
 from .support.workspace import Workspace
 
-WITHOUT_NAMESPACES = ("bwrap", "--unshare-user", "--disable-userns", "--dev-bind", "/", "/")
+WITHOUT_BUBBLEWRAP = ("bwrap", "--dev-bind", "/", "/", "--ro-bind", "/dev/null", "/usr/bin/bwrap")
 ROWS = "select coalesce(string_agg(n::text, ',' order by n), '') from t"
 
 
@@ -287,15 +287,15 @@ def test_a_tablespace_made_after_the_backup_is_recovered_beside_productions_too(
 def test_where_the_kernel_cannot_confine_the_server_it_is_said_and_what_would_be_written_over_is_refused(
     archive: Archive, moments: dict[int, datetime], workspace: Workspace
 ) -> None:
-    def without_namespaces(*arguments: str) -> Run:
-        return archive.pgkeeper("pitr", *arguments, "--json", seconds=120, within=WITHOUT_NAMESPACES)
+    def without_bubblewrap(*arguments: str) -> Run:
+        return archive.pgkeeper("pitr", *arguments, "--json", seconds=120, within=WITHOUT_BUBBLEWRAP)
 
-    report = without_namespaces("restore", "--target-time", moments[1].isoformat()).exits(DONE).json
+    report = without_bubblewrap("restore", "--target-time", moments[1].isoformat()).exits(DONE).json
     assert any("by its settings alone" in warning for warning in report["warnings"])
     assert found(archive, report) == "1"
     later = workspace.directory("side-unsafe")
     archive.cluster.execute(f"create tablespace unsafe location '{later}'")
-    assert str(later) in without_namespaces("restore", "--target-time", moments[2].isoformat()).exits(REFUSED).error
+    assert str(later) in without_bubblewrap("restore", "--target-time", moments[2].isoformat()).exits(REFUSED).error
     archive.cluster.execute("drop tablespace unsafe")
 
 
