@@ -53,8 +53,7 @@ def prove_recovery(repository: RepositoryName, settings: Settings, progress: Pro
         cluster = claim(directory, marker, productions_places(settings), size_of(planned))
         try:
             recovery = Recovery(planned, cluster, settings, progress)
-            recovery.fetch({oid: directory / "tablespaces" / str(oid) for oid in recovery.tablespaces()})
-            recovery.recover(lambda location: directory / "tablespaces" / f"later{location}".replace("/", "-"))
+            recovery.beside(directory)
             seconds = round(time.monotonic() - began, 3)
             with recovery.phase("look into every page", "check"):
                 unchecked = check_all_pages(cluster)

@@ -23,7 +23,7 @@ from pgkeeper.operations.side_place import (
     require_place,
     side_cluster,
 )
-from pgkeeper.postgres.data_directory import link_tablespaces, major_of, tablespace_links
+from pgkeeper.postgres.data_directory import major_of
 from pgkeeper.postgres.export import export_table
 from pgkeeper.postgres.side_cluster import PORT
 from pgkeeper.settings import Settings
@@ -145,10 +145,7 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
         )  # fmt: skip
         cluster = claim(directory, marker, productions_places(settings), size_of(planned))
         recovery = Recovery(planned, cluster, settings, progress)
-        recovery.fetch({oid: directory / "tablespaces" / str(oid) for oid in recovery.tablespaces()})
-        found = recovery.recover(lambda location: directory / "tablespaces" / f"later{location}".replace("/", "-"))
-        links = tablespace_links(cluster.data)
-        link_tablespaces(cluster.data, {oid: recovery.made[location] for oid, location in links.items() if location in recovery.made})
+        found = recovery.beside(directory)
         marker = marker.model_copy(update={"state": "recovered", "new_timeline": found.timeline, "recovered_at": datetime.now(UTC)})
         mark(directory, marker)
         if request.exports:

@@ -13,6 +13,7 @@ from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import Planned
 from pgkeeper.operations.side_place import productions_tablespaces
 from pgkeeper.pgbackrest.restore import backup_tablespaces, restore, restore_command, restore_over
+from pgkeeper.postgres.data_directory import link_tablespaces, tablespace_links
 from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.side_cluster import SideCluster
 from pgkeeper.settings import Settings
@@ -37,6 +38,19 @@ class Recovery:
     def tablespaces(self) -> dict[int, Path]:
         """Return the tablespaces in the backup: where each lay in production, by OID."""
         return backup_tablespaces(self._program, self._plan.repository, self._plan.backup)
+
+    def beside(self, directory: Path) -> ClusterIdentity:
+        """Fetch and replay into the directory of a side cluster, tablespaces and all; return what the cluster is then.
+
+        Raises what `fetch` and `recover` raise.
+        """
+        places, data = directory / "tablespaces", self._cluster.data
+        self.fetch({oid: places / str(oid) for oid in self.tablespaces()})
+        found = self.recover(lambda location: places / f"later{location}".replace("/", "-"))
+        # Whoever starts the cluster by hand, outside of its confinement, is to find them here as well.
+        links = tablespace_links(data)
+        link_tablespaces(data, {oid: self.made[location] for oid, location in links.items() if location in self.made})
+        return found
 
     def fetch(self, tablespaces: Mapping[int, Path]) -> None:
         """Write the backup's files, those of its tablespaces to the places that are given. Raises PgBackRestFailed."""
