@@ -4,9 +4,9 @@ import os
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from pgkeeper.pgbackrest.program import PgBackRest
+from pgkeeper.pgbackrest.under_way import under_way
 
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -29,20 +29,7 @@ def end_pushes(program: PgBackRest) -> int:
 
 def _pushes(program: PgBackRest) -> list[int]:
     """Return the processes: those that PostgreSQL waits for, the one that does the work for all, and its own."""
-    wanted = {f"--config={program.config_file}".encode(), f"--stanza={program.stanza}".encode()}
-    found = []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdecimal():
-            continue
-        with suppress(OSError):
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            if Path(os.fsdecode(words[0])).name == "pgbackrest" and wanted <= set(words) and _is_push(words):
-                found.append(int(process.name))
-    return found
-
-
-def _is_push(words: list[bytes]) -> bool:
-    return any(word == b"archive-push" or word.startswith(b"archive-push:") for word in words)
+    return under_way("archive-push", [f"--config={program.config_file}", f"--stanza={program.stanza}"])
 
 
 def _send(number: signal.Signals, processes: set[int]) -> None:

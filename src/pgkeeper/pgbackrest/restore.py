@@ -8,10 +8,10 @@ from pathlib import Path
 from pgkeeper.model.errors import OperationFailed
 from pgkeeper.model.progress import Progress
 from pgkeeper.pgbackrest.program import PgBackRest
+from pgkeeper.pgbackrest.under_way import under_way
 
 _SECONDS = 300.0
 _PERCENT = re.compile(r"restore file .*\(.*?([0-9.]+)%\)")
-_RESTORES = {"restore", "restore:local"}
 
 
 def backup_tablespaces(program: PgBackRest, repository: int, label: str) -> dict[int, Path]:
@@ -66,14 +66,7 @@ def restore_over(program: PgBackRest, repository: int, label: str, data: Path, s
 
 def is_restoring(data: Path) -> bool:
     """Tell whether a pgBackRest still writes to a data directory: its workers outlive it by the file each is at, when it is killed."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode("utf-8", "replace").split("\0")
-        except OSError:
-            continue
-        if words[0].rpartition("/")[2] == "pgbackrest" and f"--pg1-path={data}" in words and _RESTORES.intersection(words):
-            return True
-    return False
+    return bool(under_way("restore", [f"--pg1-path={data}"]))
 
 
 def restore_command(program: PgBackRest, repository: int, data: Path) -> str:
