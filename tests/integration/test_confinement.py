@@ -7,23 +7,13 @@ from pathlib import Path
 
 from pgkeeper.host.confinement import confined, confinement_problem
 
-from .support.user import SERVICE_USER
+from .support.user import run_as_service_user
 from .support.waiting import wait_until
 from .support.workspace import Workspace
 
 
 def shell(script: str, writable: list[Path], instead: dict[Path, Path] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        confined(["/bin/sh", "-c", script], writable, instead),
-        user=SERVICE_USER,
-        group=SERVICE_USER,
-        extra_groups=[],
-        cwd="/",
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_as_service_user(confined(["/bin/sh", "-c", script], writable, instead))
 
 
 def test_it_writes_to_its_own_places_and_to_no_other(workspace: Workspace) -> None:

@@ -195,11 +195,7 @@ def test_programs_use_the_same_copies(pgkeeper: Pgkeeper, inside: BucketInside) 
     backup_id = pgkeeper.backup("app")
     path = newest(pgkeeper, "app")
     target = pgkeeper.temporary / "fetched.sql.gz"
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path / "database.sql.gz"), str(target)],
-        user=SERVICE_USER, group=SERVICE_USER, extra_groups=[], env=pgkeeper.environment(), cwd="/",
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = pgkeeper.program(PROGRAM, str(path / "database.sql.gz"), str(target))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [backup_id, backup_id, [backup_id], True, str(target), []]
     assert target.read_bytes() == (path / "database.sql.gz").read_bytes()

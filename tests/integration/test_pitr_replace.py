@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .support.archive import Archive, archived
-from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE, Run
+from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE
 from .support.server_unit import ServerUnit
 from .support.waiting import wait_until
 from .support.workspace import Workspace
@@ -47,34 +47,18 @@ def unit(archive: Archive) -> Iterator[ServerUnit]:
         yield unit
 
 
-def write(archive: Archive, number: int) -> str:
-    """Commit a row and return a moment behind it."""
-    archive.cluster.execute(f"insert into t values ({number})")
-    ((at,),) = archive.cluster.query("select clock_timestamp()::text")
-    time.sleep(0.05)
-    return str(at)
-
-
-def rows(archive: Archive) -> list[int]:
-    return [int(str(n)) for (n,) in archive.cluster.query("select n from t order by n")]
-
-
-def pitr(archive: Archive, *arguments: str) -> Run:
-    return archive.pgkeeper("pitr", *arguments, "--json", seconds=120)
-
-
 def directories(archive: Archive) -> list[str]:
     """What lies beside production's data directory of its own kind."""
     return sorted(path.name.partition("-2")[0] for path in archive.cluster.data.parent.glob(f"{archive.cluster.data.name}*"))
 
 
 def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_recovered(archive: Archive, unit: ServerUnit) -> None:
-    at = write(archive, 1)
-    write(archive, 2)
+    at = archive.write(1)
+    archive.write(2)
     archive.switch()
     ((system,),) = archive.cluster.query("select system_identifier from pg_control_system()")
-    replaced: dict[str, Any] = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE).json
-    assert rows(archive) == [1]
+    replaced: dict[str, Any] = archive.pitr("restore", "--target-time", at, *REPLACE).exits(DONE).json
+    assert archive.numbers() == [1]
     assert archive.cluster.query("select system_identifier from pg_control_system()") == [(system,)]
     assert (replaced["timeline"], replaced["archived"], replaced["unchecked"], replaced["changed"]) == (2, True, [], True)
     assert replaced["backup"] is not None
@@ -85,17 +69,17 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     ]
     assert unit.history() == ["stop", "start"]
 
-    write(archive, 3)
+    archive.write(3)
     archive.switch()
-    undone = pitr(archive, "undo", "--confirm", "RESTORE").exits(DONE).json
-    assert rows(archive) == [1, 2]
+    undone = archive.pitr("undo", "--confirm", "RESTORE").exits(DONE).json
+    assert archive.numbers() == [1, 2]
     assert (undone["timeline"], undone["archived"]) == (3, True)
     assert directories(archive) == ["main-data", "main-data.after"]
-    assert "no replacement" in pitr(archive, "undo", "--confirm", "RESTORE").exits(USAGE).error
+    assert "no replacement" in archive.pitr("undo", "--confirm", "RESTORE").exits(USAGE).error
 
-    write(archive, 4)
+    archive.write(4)
     archive.switch()
-    latest = pitr(archive, "restore", "--latest").exits(DONE).json
+    latest = archive.pitr("restore", "--latest").exits(DONE).json
     side = Path(latest["directory"])
     assert (latest["timeline"], latest["new_timeline"]) == (3, 4)
     assert archive.psql_at(side, "select string_agg(n::text, ',' order by n) from t") == "1,2,4"
@@ -104,15 +88,15 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     # The abandoned timeline ends with row 1, but production's own goes on: nothing has to arrive first.
     archive.cluster.execute("alter system set archive_command = 'false'")
     archive.cluster.execute("select pg_reload_conf()")
-    write(archive, 5)
-    side = Path(pitr(archive, "restore", "--target-time", at).exits(DONE).json["directory"])
+    archive.write(5)
+    side = Path(archive.pitr("restore", "--target-time", at).exits(DONE).json["directory"])
     assert archive.psql_at(side, "select string_agg(n::text, ',' order by n) from t") == "1"
     archive.pgkeeper("pitr", "stop", str(side), "--remove").exits(DONE)
     archive.cluster.execute("alter system reset archive_command")
     archive.cluster.execute("select pg_reload_conf()")
 
-    again = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE).json
-    assert rows(archive) == [1]
+    again = archive.pitr("restore", "--target-time", at, *REPLACE).exits(DONE).json
+    assert archive.numbers() == [1]
     assert again["timeline"] == 4
     assert directories(archive) == ["main-data", "main-data.after", "main-data.before"]
 
@@ -124,12 +108,12 @@ def test_tablespaces_made_and_dropped_since_the_backup_go_back_and_forward_too(
     dropped, made = workspace.directory(f"{home.name}/dropped"), workspace.directory(f"{home.name}/made")
     archive.cluster.execute(f"create tablespace dropped location '{dropped}'")
     archive.cluster.execute("create table d tablespace dropped as select 7 as n")
-    at = write(archive, 1)
+    at = archive.write(1)
     archive.cluster.execute("drop table d")
     archive.cluster.execute("drop tablespace dropped")
     archive.cluster.execute(f"create tablespace made location '{made}'")
     archive.cluster.execute("create table m tablespace made as select 8 as n")
-    write(archive, 2)
+    archive.write(2)
     archive.switch()
 
     def tablespaces() -> list[str]:
@@ -137,61 +121,61 @@ def test_tablespaces_made_and_dropped_since_the_backup_go_back_and_forward_too(
         return [Path(str(location)).name for (location,) in asked]
 
     for _ in range(2):
-        pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE)
-        assert (rows(archive), tablespaces()) == ([1], ["dropped", "fast"])
+        archive.pitr("restore", "--target-time", at, *REPLACE).exits(DONE)
+        assert (archive.numbers(), tablespaces()) == ([1], ["dropped", "fast"])
         assert archive.cluster.query("select n from d") == [(7,)]
         assert list(dropped.glob("PG_*"))
-        pitr(archive, "undo", "--confirm", "RESTORE").exits(DONE)
-        assert (rows(archive), tablespaces()) == ([1, 2], ["fast", "made"])
+        archive.pitr("undo", "--confirm", "RESTORE").exits(DONE)
+        assert (archive.numbers(), tablespaces()) == ([1, 2], ["fast", "made"])
         assert archive.cluster.query("select n from m") == [(8,)]
     assert list(dropped.glob(".pgkeeper-next-*")) == []
 
 
 def test_a_request_is_done_once(archive: Archive, unit: ServerUnit) -> None:
-    at = write(archive, 1)
-    write(archive, 2)
+    at = archive.write(1)
+    archive.write(2)
     archive.switch()
-    first = pitr(archive, "restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
-    write(archive, 5)
-    again = pitr(archive, "restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
+    first = archive.pitr("restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
+    archive.write(5)
+    again = archive.pitr("restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
     assert (again["changed"], again["replacement_id"]) == (False, first["replacement_id"])
-    assert rows(archive) == [1, 5]
-    pitr(archive, "undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE)
-    assert pitr(archive, "undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE).json["changed"] is False
-    assert rows(archive) == [1, 2]
+    assert archive.numbers() == [1, 5]
+    archive.pitr("undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE)
+    assert archive.pitr("undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE).json["changed"] is False
+    assert archive.numbers() == [1, 2]
     assert unit.history() == ["stop", "start"] * 2
 
 
 def test_without_the_word_or_the_helper_nothing_happens(archive: Archive) -> None:
-    at = write(archive, 1)
+    at = archive.write(1)
     archive.switch()
-    write(archive, 2)
+    archive.write(2)
     archive.switch()
     before = directories(archive)
-    assert "--confirm RESTORE" in pitr(archive, "restore", "--target-time", at, "--replace").exits(REFUSED).error
-    run = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(REFUSED)
+    assert "--confirm RESTORE" in archive.pitr("restore", "--target-time", at, "--replace").exits(REFUSED).error
+    run = archive.pitr("restore", "--target-time", at, *REPLACE).exits(REFUSED)
     assert "pgkeeper-server.path" in run.error
-    assert rows(archive) == [1, 2]
+    assert archive.numbers() == [1, 2]
     assert directories(archive) == before
 
 
 def test_a_cluster_that_is_lost_comes_back(archive: Archive, unit: ServerUnit) -> None:
-    write(archive, 1)
+    archive.write(1)
     archive.switch()
     archive.cluster.stop()
     # As if the disk had been lost, and a new one were there.
     archive.remove_data()
-    report = pitr(archive, "restore", "--latest", *REPLACE).exits(DONE).json
+    report = archive.pitr("restore", "--latest", *REPLACE).exits(DONE).json
     assert report["kept_as"] == ""
-    assert rows(archive) == [1]
+    assert archive.numbers() == [1]
     assert unit.history()[-1] == "start"
-    assert "gone" in pitr(archive, "undo", "--confirm", "RESTORE").exits(REFUSED).error
+    assert "gone" in archive.pitr("undo", "--confirm", "RESTORE").exits(REFUSED).error
 
 
 @pytest.mark.parametrize("moment", ["fetch", "recovered", "stopping", "exchanging", "checking", "archiving"])
 def test_killed_anywhere_production_runs_again_on_one_cluster_or_the_other(archive: Archive, unit: ServerUnit, moment: str) -> None:
-    at = write(archive, 1)
-    write(archive, 2)
+    at = archive.write(1)
+    archive.write(2)
     archive.switch()
     journals = archive.pgkeeper.state / "cluster-replacements"
 
@@ -203,43 +187,43 @@ def test_killed_anywhere_production_runs_again_on_one_cluster_or_the_other(archi
         wait_until(lambda: reached() or running.process.poll() is not None, f"step {moment}", 60)
         running.signal(signal.SIGKILL)
         running.result()
-    settled = pitr(archive, "resume").exits(DONE).json["settled"]
+    settled = archive.pitr("resume").exits(DONE).json["settled"]
     assert len(settled) <= 1
     wait_until(archive.answers, "production")
-    assert rows(archive) in ([1, 2], [1])
-    assert rows(archive) == [1, 2] or moment in ("checking", "archiving")
+    assert archive.numbers() in ([1, 2], [1])
+    assert archive.numbers() == [1, 2] or moment in ("checking", "archiving")
     assert not [name for name in directories(archive) if "next" in name]
     # And it can be done.
-    pitr(archive, "restore", "--target-time", at, *REPLACE).exits(DONE)
-    assert rows(archive) == [1]
+    archive.pitr("restore", "--target-time", at, *REPLACE).exits(DONE)
+    assert archive.numbers() == [1]
     assert unit.history()[-1] == "start"
 
 
 def test_what_does_not_start_gives_production_its_files_back(archive: Archive, unit: ServerUnit) -> None:
-    at = write(archive, 1)
-    write(archive, 2)
+    at = archive.write(1)
+    archive.write(2)
     archive.switch()
     # A library that is gone: the backup's own settings ask for it.
     archive.cluster.execute("alter system set shared_preload_libraries = 'nowhere'")
-    pitr(archive, "backup", "--kind", "full").exits(DONE)
+    archive.pitr("backup", "--kind", "full").exits(DONE)
     archive.cluster.execute("alter system reset shared_preload_libraries")
     time.sleep(1.1)
-    at = write(archive, 3)
-    write(archive, 4)
+    at = archive.write(3)
+    archive.write(4)
     archive.switch()
-    run = pitr(archive, "restore", "--target-time", at, *REPLACE).exits(FAILED)
+    run = archive.pitr("restore", "--target-time", at, *REPLACE).exits(FAILED)
     assert "the files it had before" in run.error
-    assert rows(archive) == [1, 2, 3, 4]
+    assert archive.numbers() == [1, 2, 3, 4]
     assert directories(archive) == ["main-data"]
 
 
 def test_one_replacement_at_a_time(archive: Archive, unit: ServerUnit) -> None:
-    at = write(archive, 1)
-    write(archive, 2)
+    at = archive.write(1)
+    archive.write(2)
     archive.switch()
     with archive.pgkeeper.start("pitr", "restore", "--target-time", at, *REPLACE, "--json") as running:
         wait_until(lambda: list((archive.pgkeeper.state / "cluster-replacements").glob("*.jsonl")), "its journal")
-        pitr(archive, "undo", "--confirm", "RESTORE").exits(BUSY)
+        archive.pitr("undo", "--confirm", "RESTORE").exits(BUSY)
         running.result().exits(DONE)
-    assert rows(archive) == [1]
+    assert archive.numbers() == [1]
     assert unit.history() == ["stop", "start"]

@@ -70,12 +70,8 @@ def moments(archive: Archive) -> Iterator[dict[int, datetime]]:
 
 
 def restore(archive: Archive, *arguments: str) -> dict[str, Any]:
-    report = pitr(archive, "restore", *arguments).exits(DONE).json
+    report = archive.pitr("restore", *arguments).exits(DONE).json
     return dict(report)
-
-
-def pitr(archive: Archive, *arguments: str) -> Run:
-    return archive.pgkeeper("pitr", *arguments, "--json", seconds=120)
 
 
 def found(archive: Archive, report: dict[str, Any], query: str = ROWS) -> str:
@@ -123,12 +119,12 @@ def test_the_same_moment_in_three_zones_is_the_same(archive: Archive, moments: d
     assert {report["target"] for report in reports} == {reports[0]["target"]}
     assert [found(archive, report) for report in reports] == ["1"] * 3
     bare = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    assert "in UTC it would be" in pitr(archive, "restore", "--target-time", bare).exits(USAGE).error
+    assert "in UTC it would be" in archive.pitr("restore", "--target-time", bare).exits(USAGE).error
 
 
 def test_marks_positions_and_ends_are_targets_too(archive: Archive, moments: dict[int, datetime]) -> None:
     archive.cluster.execute("insert into t values (4)")
-    mark = pitr(archive, "mark", f"before-{moments[1]:%f}").exits(DONE).json
+    mark = archive.pitr("mark", f"before-{moments[1]:%f}").exits(DONE).json
     ((position,),) = archive.cluster.query("select pg_current_wal_lsn()::text")
     archive.cluster.execute("insert into t values (5)")
     archive.switch()
@@ -136,7 +132,7 @@ def test_marks_positions_and_ends_are_targets_too(archive: Archive, moments: dic
     assert found(archive, restore(archive, "--target-lsn", str(position), "--exclusive")) == "1,2,3,4"
     assert found(archive, restore(archive, "--latest")) == "1,2,3,4,5"
     assert found(archive, restore(archive, "--immediate"), "select count(*) from t") == "0"
-    assert "never-made is not in" in pitr(archive, "restore", "--target-name", "never-made").exits(REFUSED).error
+    assert "never-made is not in" in archive.pitr("restore", "--target-name", "never-made").exits(REFUSED).error
 
 
 def test_names_and_transactions_that_nobody_wrote_down_are_found_in_the_log(archive: Archive, moments: dict[int, datetime]) -> None:
@@ -157,16 +153,16 @@ def test_in_a_quiet_period_the_end_of_the_log_is_the_moment_that_is_meant(archiv
 
 
 def test_what_lies_outside_is_refused_with_what_can_be_had(archive: Archive, moments: dict[int, datetime]) -> None:
-    early = pitr(archive, "restore", "--target-time", "2026-01-01 00:00Z").exits(REFUSED)
+    early = archive.pitr("restore", "--target-time", "2026-01-01 00:00Z").exits(REFUSED)
     assert "the nearest moment after it is" in early.error
     ahead = (moments[3] + timedelta(days=2)).isoformat()
-    late = pitr(archive, "restore", "--target-time", ahead).exits(REFUSED)
+    late = archive.pitr("restore", "--target-time", ahead).exits(REFUSED)
     assert "--latest" in late.error
     assert not list((archive.pgkeeper.state / "pitr" / "side").glob("*"))
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(archive: Archive, moments: dict[int, datetime]) -> None:
-    plan = pitr(archive, "restore", "--target-time", moments[1].isoformat(), "--dry-run").exits(DONE).json
+    plan = archive.pitr("restore", "--target-time", moments[1].isoformat(), "--dry-run").exits(DONE).json
     assert plan["repository"] == "local"
     assert plan["size_bytes"] > 1e6
     assert not Path(plan["directory"]).exists()
@@ -189,7 +185,7 @@ def test_nothing_is_recovered_into_what_is_productions_or_somebodys(
             workspace.path / "side-fast" / "x",
             link / "x",
         ):
-            run = pitr(archive, "restore", *at, "--to-dir", str(place)).exits(REFUSED)
+            run = archive.pitr("restore", *at, "--to-dir", str(place)).exits(REFUSED)
             assert "production's" in run.error
             assert not (place / "pgkeeper-side.json").exists()
     finally:
@@ -197,9 +193,9 @@ def test_nothing_is_recovered_into_what_is_productions_or_somebodys(
     somebodys = archive.pgkeeper.temporary / "somebodys"
     somebodys.mkdir()
     (somebodys / "letter").write_text("dear")
-    assert "not empty" in pitr(archive, "restore", *at, "--to-dir", str(somebodys)).exits(REFUSED).error
+    assert "not empty" in archive.pitr("restore", *at, "--to-dir", str(somebodys)).exits(REFUSED).error
     assert (somebodys / "letter").read_text() == "dear"
-    pitr(archive, "restore", *at, "--to-dir", "relative").exits(USAGE)
+    archive.pitr("restore", *at, "--to-dir", "relative").exits(USAGE)
     shutil.rmtree(somebodys)
     link.unlink()
 
@@ -210,16 +206,16 @@ def test_a_side_cluster_is_not_written_over_and_a_killed_recovery_is(archive: Ar
     before = production(archive)
     with archive.pgkeeper.start("pitr", "restore", *at) as running:
         wait_until((place / "data" / "PG_VERSION").exists, "files of the backup")
-        pitr(archive, "restore", *at).exits(BUSY)
+        archive.pitr("restore", *at).exits(BUSY)
         running.signal(signal.SIGKILL)
         running.result()
     with archive.pgkeeper.start("pitr", "restore", *at) as running:
         wait_until((place / "data" / "postmaster.pid").exists, "the side cluster's server", 60)
         running.signal(signal.SIGKILL)
         running.result()
-    pitr(archive, "restore", *at).exits(DONE)
+    archive.pitr("restore", *at).exits(DONE)
     assert archive.psql_at(place, ROWS) == "1,2"
-    assert "holds a side cluster" in pitr(archive, "restore", *at).exits(REFUSED).error
+    assert "holds a side cluster" in archive.pitr("restore", *at).exits(REFUSED).error
     assert archive.psql_at(place, ROWS) == "1,2"
     assert production(archive) == before
 
@@ -306,8 +302,8 @@ def test_tables_are_copied_out_into_files_that_psql_loads(archive: Archive, mome
         archive.cluster.psql("loaded", Path(path).read_text().replace("SET default_tablespace = fast;", ""))
     assert archive.cluster.query("select count(*) from t", database="loaded") == [(2,)]
     archive.cluster.drop_database("loaded")
-    pitr(archive, "restore", "--latest", "--export", "t").exits(USAGE)
-    run = pitr(archive, "restore", "--latest", "--database", "postgres", "--export", "public.nothing").exits(FAILED)
+    archive.pitr("restore", "--latest", "--export", "t").exits(USAGE)
+    run = archive.pitr("restore", "--latest", "--database", "postgres", "--export", "public.nothing").exits(FAILED)
     assert "nothing" in run.error
     left = max((archive.pgkeeper.state / "pitr" / "side").glob("*"))
     assert f"pgkeeper pitr stop {left} --remove" in run.error
@@ -345,6 +341,6 @@ def test_in_a_gap_nothing_is_recovered_and_the_gap_is_named(archive: Archive, mo
     archive.switch()
     (lost,) = archive.repository.rglob(f"{first}-*")
     lost.unlink()
-    assert first in pitr(archive, "restore", "--target-time", at.isoformat()).exits(REFUSED).error
-    assert "gap" in pitr(archive, "restore", "--latest").exits(REFUSED).error
+    assert first in archive.pitr("restore", "--target-time", at.isoformat()).exits(REFUSED).error
+    assert "gap" in archive.pitr("restore", "--latest").exits(REFUSED).error
     assert found(archive, restore(archive, "--target-time", moments[2].isoformat())) == "1,2"

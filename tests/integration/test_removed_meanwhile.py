@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from .support.product import USAGE, Pgkeeper
-from .support.user import SERVICE_USER
 
 # Runs the command line; what it finds in the store is removed before it is looked at.
 REMOVED = """
@@ -44,11 +41,7 @@ def test_a_backup_that_goes_meanwhile_is_none_and_alarms_nobody(pgkeeper: Pgkeep
     # Nobody listens there: whoever tried to tell the owner would warn.
     pgkeeper.configure(BACKUP_NOTIFY_URLS="json://127.0.0.1:9")
     arguments = [word.format(id=backup_id) for word in call]
-    run = subprocess.run(
-        [sys.executable, "-c", REMOVED, *arguments, "--json"],
-        user=SERVICE_USER, group=SERVICE_USER, extra_groups=[], cwd="/", env=pgkeeper.environment(),
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
+    run = pgkeeper.program(REMOVED, *arguments, "--json")
     assert run.returncode == USAGE, run.stdout + run.stderr
     assert f"there is no backup {backup_id} any more" in run.stderr
     assert "warning" not in run.stderr

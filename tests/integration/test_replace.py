@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from psycopg import sql
 from .support.application import Application, Writer, writing
 from .support.history import settled
 from .support.product import DONE, FAILED, REFUSED, USAGE, Pgkeeper, Run
-from .support.user import SERVICE_USER
 
 TABLES = "create table kept as select generate_series(1, 100) as n; create table written (n bigint primary key);"
 CONFIRMED = ("--replace", "--confirm", "RESTORE")
@@ -172,11 +169,8 @@ print(ask(shape.model_validate_json(request), load_settings()).model_dump_json()
 
 
 def planned(pgkeeper: Pgkeeper, what: str, **request: str) -> dict[str, Any]:
-    process = subprocess.run(
-        [sys.executable, "-c", PLANNED, what, json.dumps(request)],
-        user=SERVICE_USER, group=SERVICE_USER, extra_groups=[], cwd="/", env=pgkeeper.environment(), check=False, capture_output=True,
-    )  # fmt: skip
-    return dict(json.loads(process.stdout)) if process.returncode == 0 else {"error": process.stderr.decode()}
+    process = pgkeeper.program(PLANNED, what, json.dumps(request))
+    return dict(json.loads(process.stdout)) if process.returncode == 0 else {"error": process.stderr}
 
 
 def test_a_plan_tells_what_would_be_done_or_refused_and_changes_nothing(pgkeeper: Pgkeeper, app: str) -> None:
@@ -280,11 +274,8 @@ def test_an_owner_who_cannot_use_it_gets_the_old_one_back(pgkeeper: Pgkeeper) ->
 
 def killed(pgkeeper: Pgkeeper, when: str, step: str, *arguments: str) -> None:
     """Run a command that is killed at a line of its journal."""
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, when, step, *arguments],
-        user=SERVICE_USER, group=SERVICE_USER, extra_groups=[], cwd="/", env=pgkeeper.environment(), check=False, capture_output=True,
-    )  # fmt: skip
-    assert process.returncode == -9, process.stderr.decode()
+    process = pgkeeper.program(KILLED, when, step, *arguments)
+    assert process.returncode == -9, process.stderr
 
 
 BOUNDARIES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +14,8 @@ import psycopg
 
 from .cluster import Cluster
 from .processes import processes_in
-from .product import Pgkeeper
-from .user import SERVICE_USER, make_service_directory
+from .product import Pgkeeper, Run
+from .user import make_service_directory, run_as_service_user
 from .waiting import wait_until
 from .workspace import Workspace
 
@@ -59,19 +59,26 @@ class Archive:
 
     def pgbackrest(self, command: str, *options: str) -> str:
         """Run pgBackRest as the database's user; returns what it printed."""
-        done = subprocess.run(
-            ["pgbackrest", *_where(self.configuration, self.pgkeeper), command, *options],
-            user=SERVICE_USER,
-            group=SERVICE_USER,
-            extra_groups=[],
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin", "TZ": "UTC"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {"PATH": "/usr/bin:/bin", "TZ": "UTC"}
+        done = run_as_service_user(["pgbackrest", *_where(self.configuration, self.pgkeeper), command, *options], environment)
         assert done.returncode == 0, f"pgbackrest {command}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def pitr(self, *arguments: str) -> Run:
+        """Run `pgkeeper pitr`, whose answer is a document."""
+        return self.pgkeeper("pitr", *arguments, "--json")
+
+    def write(self, number: int) -> str:
+        """Commit a number into table `t` and return a moment behind it, as the server says it."""
+        self.cluster.execute(f"insert into t values ({number})")
+        ((at,),) = self.cluster.query("select clock_timestamp()::text")
+        # What is committed next lies behind that moment.
+        time.sleep(0.05)
+        return str(at)
+
+    def numbers(self) -> list[int]:
+        """What is in table `t`."""
+        return [int(str(n)) for (n,) in self.cluster.query("select n from t order by n")]
 
     def commit(self) -> datetime:
         """Commit a row into table `t` and return when that was, as the server says."""
@@ -82,17 +89,7 @@ class Archive:
 
     def psql_at(self, directory: Path, query: str) -> str:
         """The answer of a side cluster to a question."""
-        done = subprocess.run(
-            ["psql", "-X", "-At", "-h", str(directory), "-p", "5432", "-d", "postgres", "-c", query],
-            user=SERVICE_USER,
-            group=SERVICE_USER,
-            extra_groups=[],
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_as_service_user(["psql", "-X", "-At", "-h", str(directory), "-p", "5432", "-d", "postgres", "-c", query])
         assert done.returncode == 0, f"psql in {directory}: {done.stderr}"
         return done.stdout.strip()
 

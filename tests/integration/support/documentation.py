@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .binaries import server_directory
 from .cluster import Cluster
-from .user import SERVICE_USER
+from .user import run_as_service_user
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -24,17 +24,4 @@ def marked_block(document: str, name: str) -> str:
 def run_as_written(commands: str, cluster: Cluster, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run commands as a reader who became postgres does, in a shell that knows the server and the reader's own variables."""
     environment = {"PATH": f"{server_directory()}:/usr/bin:/bin", "LANG": "C.UTF-8", **cluster.environment(), **variables}
-    return subprocess.run(
-        ["bash", "-c", commands],
-        user=SERVICE_USER,
-        group=SERVICE_USER,
-        extra_groups=[],
-        cwd="/",
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=300,
-        check=False,
-    )
+    return run_as_service_user(["bash", "-c", commands], environment)

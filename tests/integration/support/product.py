@@ -18,7 +18,7 @@ from psycopg import sql
 from .binaries import server_directory
 from .cluster import Cluster
 from .processes import children_of, command_line, is_alive, processes_with_environment, sandboxed_processes
-from .user import SERVICE_USER, make_service_directory, service_ids
+from .user import SERVICE_USER, make_service_directory, run_as_service_user, service_ids
 from .waiting import wait_until
 
 SOURCE = Path(__file__).parents[3] / "src"
@@ -165,6 +165,10 @@ class Pgkeeper:
             "PGKEEPER_ENV_FILE": str(self.settings_file),
             **(extra or {}),
         }
+
+    def program(self, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python program that uses the product's code, as the service user and in the product's environment."""
+        return run_as_service_user([sys.executable, "-c", text, *arguments], self.environment())
 
     @contextmanager
     def start(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SERVICE_USER = "postgres"
@@ -21,3 +23,23 @@ def make_service_directory(path: Path, mode: int = 0o700) -> Path:
     path.chmod(mode)
     os.chown(path, *service_ids())
     return path
+
+
+def run_as_service_user(
+    command: Sequence[str | Path], environment: Mapping[str, str] | None = None, seconds: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Run a program as `postgres`, in nearly no environment, and keep all it says; what it ended with is the caller's to judge."""
+    return subprocess.run(
+        command,
+        user=SERVICE_USER,
+        group=SERVICE_USER,
+        extra_groups=[],
+        cwd="/",
+        env=environment if environment is not None else {"PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
