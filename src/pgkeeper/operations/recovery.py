@@ -7,8 +7,11 @@ from pathlib import Path
 
 from pgkeeper.host.confinement import confinement_problem
 from pgkeeper.model.errors import IntegrityError, OperationFailed, RefusedError
+from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.recovery_target import show_time
+from pgkeeper.model.replay import Replay, replay_to_time
+from pgkeeper.model.wal import Segment, parse_lsn
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import Planned
 from pgkeeper.operations.side_place import productions_tablespaces
@@ -94,13 +97,23 @@ class Recovery:
             self._require_apart()
         with self.phase(f"replay to {self._plan.target.describe()}", "replay"):
             self._cluster.configure({**self._plan.settings, "restore_command": command})
-            found = self._cluster.recover(lambda segment: self._progress.note(f"replaying segment {segment}") if segment else None, made)
+            found = self._cluster.recover(self._replaying(), made)
         wanted = self._planned.contents.info.system_identifier
         if found.system_identifier != wanted:
             raise IntegrityError("what was recovered is another cluster", f"{found.system_identifier}, not {wanted}")
         if found.timeline <= self._plan.timeline:
             raise OperationFailed("recovery ended on another timeline", f"{found.timeline}, and it was to branch off {self._plan.timeline}")
         return found
+
+    def _replaying(self) -> Callable[[str], None]:
+        """Return what is told at which segment the replay is, and tells how far that is."""
+        replay = replay_of(self._planned)
+
+        def watch(segment: str) -> None:
+            if segment:
+                self._progress.advance(*replay.done(segment))
+
+        return watch
 
     def _require_apart(self) -> None:
         """Refuse what could write over a tablespace that is younger than the backup, where the kernel does not prevent that."""
@@ -125,6 +138,17 @@ class Recovery:
         self.phases[name or told] = round(time.monotonic() - began, 3)
 
 
+def replay_of(planned: Planned) -> Replay:
+    """Return which part of the log a planned recovery replays."""
+    plan, contents = planned.plan, planned.contents
+    begin, end = parse_lsn(_backup(planned).begin_lsn), parse_lsn(plan.ends_at_lsn)
+    size = contents.segment_bytes
+    if plan.target.at is None:
+        return Replay(begin, end, size)
+    archived = ((Segment.parse(file.name, size), file.archived_at) for file in contents.archive.segments.values())
+    return replay_to_time(begin, end, plan.target.at, archived, size)
+
+
 def target_told(planned: Planned) -> str:
     """Return in words to which moment a recovery goes."""
     target = planned.plan.target
@@ -133,4 +157,8 @@ def target_told(planned: Planned) -> str:
 
 def size_of(planned: Planned) -> int:
     """Return how many bytes the planned backup takes once it is fetched."""
-    return next(backup.size_bytes for backup in planned.contents.info.backups if backup.label == planned.plan.backup)
+    return _backup(planned).size_bytes
+
+
+def _backup(planned: Planned) -> PhysicalBackup:
+    return next(backup for backup in planned.contents.info.backups if backup.label == planned.plan.backup)

@@ -38,6 +38,8 @@ _LAST_BYTES = 16 << 10
 _FATAL = re.compile(r"PANIC:|FATAL:  (?!the database system is )")
 # What a confined server says of a tablespace that was made in the log it replays.
 _MADE_ELSEWHERE = re.compile(r'could not set permissions on directory "(.+)": Read-only file system')
+# The title of its startup process (access/transam/xlogrecovery.c, `set_ps_display`).
+_RECOVERING = re.compile(r"startup recovering ([0-9A-F]{24})")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 _PRODUCTIONS = "postgresql.auto.conf.production"
 
@@ -269,8 +271,7 @@ def _replaying(pid: int | None) -> str:
         titles = [Path(f"/proc/{child}/cmdline").read_bytes().decode("utf-8", "replace") for child in children]
     except OSError:
         return ""
-    found = (title.replace("\0", " ").strip().rpartition("recovering ")[2] for title in titles if "startup recovering " in title)
-    return next(found, "")
+    return next((found[1] for title in titles if (found := _RECOVERING.search(title))), "")
 
 
 def _literal(value: str) -> str:
