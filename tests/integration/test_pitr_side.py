@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES as SEGMENT
+from pgkeeper.model.wal import parse_lsn
 
 from .support.archive import Archive, archived
 from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE, Run
@@ -133,6 +137,46 @@ def test_marks_positions_and_ends_are_targets_too(archive: Archive, moments: dic
     assert found(archive, restore(archive, "--latest")) == "1,2,3,4,5"
     assert found(archive, restore(archive, "--immediate"), "select count(*) from t") == "0"
     assert "never-made is not in" in archive.pitr("restore", "--target-name", "never-made").exits(REFUSED).error
+
+
+TOLD = """
+import json, sys
+from pgkeeper.model.progress import NullProgress
+from pgkeeper.operations.pitr_request import RecoveryWish
+from pgkeeper.operations.pitr_restore import PitrRestoreRequest, pitr_restore
+from pgkeeper.settings import load_settings
+class Told(NullProgress):
+    def phase(self, name): self.now = told.setdefault(name.split()[0], [])
+    def advance(self, done, total): self.now.append([done, total])
+told = {}
+report = pitr_restore(PitrRestoreRequest(wish=RecoveryWish(time=sys.argv[1])), load_settings(), Told())
+print(json.dumps(told | {"directory": str(report.directory)}))
+"""
+
+
+def segment_with(archive: Archive, number: int) -> str:
+    """Commit a row, and end the segment behind it; return a moment in between."""
+    at = archive.write(number)
+    archive.switch()
+    return at
+
+
+def test_how_far_the_replay_is_is_told_in_bytes_of_the_log_up_to_the_moment(archive: Archive) -> None:
+    at = [segment_with(archive, 4) for _ in range(6)][-1]
+    ((reached,),) = archive.cluster.query("select pg_current_wal_lsn() - '0/0'")
+    # A repository keeps the second in which a segment was archived.
+    time.sleep(1.1)
+    for _ in range(3):
+        segment_with(archive, 5)
+    (backup,) = json.loads(archive.pgbackrest("info", "--output=json"))[0]["backup"]
+    told = json.loads(archive.pgkeeper.program(TOLD, at).stdout)
+    ((fetched, size),) = told["fetch"][-1:]
+    assert fetched == size
+    # What was archived behind the moment is not counted, but for the next segment at most. (PostgreSQL reads ahead through empty ones.)
+    expected = told["replay"][0][1] + parse_lsn(backup["lsn"]["start"])
+    assert expected - int(str(reached)) // SEGMENT * SEGMENT in (0, SEGMENT)
+    assert all(0 <= done <= total for done, total in told["replay"])
+    assert max(done for done, _ in told["replay"]) > 3 * SEGMENT
 
 
 def test_names_and_transactions_that_nobody_wrote_down_are_found_in_the_log(archive: Archive, moments: dict[int, datetime]) -> None:

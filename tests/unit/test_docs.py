@@ -38,7 +38,7 @@ from pgkeeper.operations.plan_undo_cluster import UndoClusterPlan
 from pgkeeper.operations.rebuild_catalog import RebuildReport
 from pgkeeper.operations.rebuild_copies import RebuildCopiesReport
 from pgkeeper.operations.replace import ReplaceReport
-from pgkeeper.operations.replace_cluster import ReplaceClusterReport
+from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport
 from pgkeeper.operations.restore import RestoreReport
 from pgkeeper.operations.resume import ResumeReport
 from pgkeeper.operations.stats import StatsReport

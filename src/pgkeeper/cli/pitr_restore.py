@@ -16,7 +16,8 @@ from pgkeeper.model.repository import RepositoryName
 
 if TYPE_CHECKING:
     from pgkeeper.operations.pitr_restore import PitrRestorePlan, PitrRestoreReport
-    from pgkeeper.operations.replace_cluster import ReplaceClusterReport, ReplaceClusterRequest
+    from pgkeeper.operations.replace_cluster import ReplaceClusterRequest
+    from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport
 
 ConfirmOption = Annotated[
     str, typer.Option("--confirm", metavar="RESTORE", help="The word RESTORE, for what takes production's place.", show_default=False)
@@ -117,7 +118,8 @@ def restore_command(
 
 def _replace(door: Door, request: "ReplaceClusterRequest", job: str | None, *, dry_run: bool) -> None:
     from pgkeeper.operations.plan_replace_cluster import plan_replace_cluster
-    from pgkeeper.operations.replace_cluster import ReplaceClusterReport, replace_cluster
+    from pgkeeper.operations.replace_cluster import replace_cluster
+    from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport
 
     if dry_run:
         with door.progress() as progress:
@@ -139,7 +141,7 @@ def undo_command(
 ) -> None:
     """Undo the last --replace: production gets its files back, and what was written since is kept beside."""
     from pgkeeper.operations.plan_undo_cluster import plan_undo_cluster
-    from pgkeeper.operations.replace_cluster import ReplaceClusterReport
+    from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport
     from pgkeeper.operations.undo_cluster import UndoClusterRequest, undo_cluster
 
     door = open_door(json=json, quiet=quiet)

@@ -23,11 +23,7 @@ from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.production import require_helpers
 from pgkeeper.operations.replace_beside import tablespace_place
-from pgkeeper.operations.replace_cluster import (
-    ReplaceClusterReport,
-    as_before,
-    back_up,
-)
+from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport, as_before, finished
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import require_up, settle_clusters
 from pgkeeper.pgbackrest.restore import restore_command
@@ -104,23 +100,7 @@ def _undo(
     )  # fmt: skip
     known, exchanged = exchange_recovered(journal, lambda: _recover(last, side, stamp, journal, settings, progress), settings, progress)
     log.info("replacement of the cluster undone", undone=last.replacement_id, downtime_seconds=exchanged.downtime_seconds)
-    label, warnings = back_up(settings, progress)
-    return ReplaceClusterReport(
-        replacement_id=known.replacement_id,
-        target=known.target,
-        repository=None,
-        recovered_from=last.kept_as,
-        timeline=known.timeline,
-        kept_as=known.kept_as,
-        replaced_at=datetime.now(UTC),
-        downtime_seconds=exchanged.downtime_seconds,
-        seconds=round(time.monotonic() - began, 3),
-        archived=exchanged.archived.arrived,
-        archive_problem=exchanged.archived.problem,
-        backup=label,
-        warnings=warnings,
-        request_id=request.request_id,
-    )
+    return finished(known, exchanged, settings, progress, began, recovered_from=last.kept_as)
 
 
 def _recover(

@@ -38,8 +38,8 @@ _LAST_BYTES = 16 << 10
 _FATAL = re.compile(r"PANIC:|FATAL:  (?!the database system is )")
 # What a confined server says of a tablespace that was made in the log it replays.
 _MADE_ELSEWHERE = re.compile(r'could not set permissions on directory "(.+)": Read-only file system')
-# The title of its startup process (access/transam/xlogrecovery.c, `set_ps_display`).
-_RECOVERING = re.compile(r"startup recovering ([0-9A-F]{24})")
+# The title of its startup process, while it replays a segment and while that is fetched (access/transam/xlogarchive.c, xlogrecovery.c).
+_RECOVERING = re.compile(r"startup (?:recovering|waiting for) ([0-9A-F]{24})")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 _PRODUCTIONS = "postgresql.auto.conf.production"
 
@@ -263,7 +263,7 @@ class SideCluster:
 
 
 def _replaying(pid: int | None) -> str:
-    """Return which segment a server's startup process replays, as its title says; empty when it says none."""
+    """Return which segment a server's startup process replays or fetches, as its title says; empty when it says none."""
     if pid is None:
         return ""
     try:
