@@ -109,8 +109,8 @@ attributes:
   check_mode:
     support: full
     description: >-
-      Returns the plan, and refuses what would be refused at once. A moment that has only just passed is waited for, until its log is
-      archived.
+      Returns the plan, and refuses what would be refused at once. For a moment that has only just passed PostgreSQL ends the segment
+      that it writes (C(pg_switch_wal)), and that is waited for.
   diff_mode:
     support: full
     description: Shows what the directory, or production, holds before and after.

@@ -177,6 +177,7 @@ def test_how_far_the_replay_is_is_told_in_bytes_of_the_log_up_to_the_moment(arch
     assert expected - int(str(reached)) // SEGMENT * SEGMENT in (0, SEGMENT)
     assert all(0 <= done <= total for done, total in told["replay"])
     assert max(done for done, _ in told["replay"]) > 3 * SEGMENT
+    archive.pgkeeper("pitr", "stop", told["directory"], "--remove").exits(DONE)
 
 
 def test_names_and_transactions_that_nobody_wrote_down_are_found_in_the_log(archive: Archive, moments: dict[int, datetime]) -> None:

@@ -2,7 +2,8 @@
 
 Recovery ends at a time only when it sees a commit that is later (access/transam/xlogrecovery.c, recoveryStopsBefore): with the target
 included at the first commit after it, else at the first one at it or after. Without one it dies at the end of the log. A position needs a
-record that begins there or behind. Nor may recovery end before the backup is consistent.
+record that begins there or behind. Nor may recovery end before the backup is consistent. A name is that of the first record that has it,
+which need not be the one that is meant: so what is said is where the record begins.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -147,7 +148,7 @@ class _Planner:
         if serving:
             stage = serving[0].stage
             chosen = [one for one in stage.backups if one.consistent_at <= at][-1]
-            settings = {} if serving[0].to_end else {"recovery_target_time": _postgres_time(at)}
+            settings = _behind(stage.span.end_lsn) if serving[0].to_end else self._bounded({"recovery_target_time": _postgres_time(at)})
             return self._planned(stage, chosen, settings, stage.span.end_lsn, [one.stage for one in serving])
         before = max((stretch.last for stretch in stretches if stretch.last < at), default=None)
         after = min((stretch.first for stretch in stretches if stretch.first > at), default=None)
@@ -173,9 +174,10 @@ class _Planner:
         position = parse_lsn(text)
         serving = [stage for stage in self._stages if stage.last_before(position) and self._reaches(stage.span, position)]
         if serving and (chosen := serving[0].last_before(position)):
-            kind = self._target.kind
-            value = {"name": self._target.name, "xid": str(self._target.xid)}.get(kind, text)
-            return self._planned(serving[0], chosen, {f"recovery_target_{kind}": value}, text, serving)
+            if self._target.kind == "name":
+                return self._planned(serving[0], chosen, _behind(text), text, serving)
+            value = {"recovery_target_xid": str(self._target.xid)} if self._target.kind == "xid" else {"recovery_target_lsn": text}
+            return self._planned(serving[0], chosen, self._bounded(value), text, serving)
         spans = [(parse_lsn(stage.backups[0].end_lsn), parse_lsn(stage.span.end_lsn)) for stage in self._stages]
         before = max((end for _, end in spans if end < position), default=None)
         after = min((begin for begin, _ in spans if begin > position), default=None)
@@ -231,15 +233,12 @@ class _Planner:
     def _planned(
         self, stage: _Stage, backup: PhysicalBackup, target: Mapping[str, str], ends_at_lsn: str, serving: Collection[_Stage] = ()
     ) -> Plan:
-        inclusive = {"recovery_target_inclusive": "off" if self._target.exclusive else "on"}
-        ends_exactly = {"recovery_target_time", "recovery_target_xid", "recovery_target_lsn"} & target.keys()
         return Plan(
             repository=self._coverage.repository,
             backup=backup.label,
             timeline=stage.span.timeline,
             settings={
                 **target,
-                **(inclusive if ends_exactly else {}),
                 "recovery_target_timeline": str(stage.span.timeline),
                 "recovery_target_action": "promote",
             },
@@ -247,6 +246,10 @@ class _Planner:
             target=self._target,
             also_on=tuple(sorted({one.span.timeline for one in serving if self._may_differ(stage.span.timeline, one.span.timeline)})),
         )
+
+    def _bounded(self, target: Mapping[str, str]) -> dict[str, str]:
+        """Return a target with or without what lies at it, as it was asked for."""
+        return {**target, "recovery_target_inclusive": "off" if self._target.exclusive else "on"}
 
     def _may_differ(self, timeline: int, other: int) -> bool:
         """Tell whether the target may lie where two timelines have parted already, and nobody said which one is meant."""
@@ -297,6 +300,11 @@ class _Planner:
 
     def _refused(self, why: str, hint: str) -> RefusedError:
         return RefusedError(f"{self._target.describe()} cannot be brought back from the repository {self._repository}", why, hint)
+
+
+def _behind(position: str) -> dict[str, str]:
+    """Return the target behind the record that begins at a position, the first one there or after. What is archived meanwhile stays out."""
+    return {"recovery_target_lsn": position, "recovery_target_inclusive": "on"}
 
 
 def _postgres_time(at: datetime) -> str:

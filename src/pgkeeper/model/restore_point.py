@@ -41,7 +41,7 @@ class Marks(BaseModel):
         """Check a name for a new mark.
 
         Raises UsageError (exit status 2) for one that PostgreSQL would cut or that can't be named again, RefusedError (exit status 6) for
-        one that is taken: recovery stops at the first record of a name.
+        one that is taken: a name stands for one moment.
         """
         length = len(name.encode())
         if not name.strip() or not name.isprintable():
@@ -52,5 +52,5 @@ class Marks(BaseModel):
             raise RefusedError(
                 f"there is a mark {name} already",
                 f"made at {taken.at:%Y-%m-%d %H:%M:%S} UTC, at {taken.lsn} on timeline {taken.timeline}",
-                "recovery would stop at the first one; choose another name",
+                "a name stands for one moment; choose another",
             )

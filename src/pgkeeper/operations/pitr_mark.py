@@ -31,7 +31,7 @@ def mark(name: str, settings: Settings) -> MarkReport:
     """Write a restore point into the log, write it down, and end the segment so that it is archived soon.
 
     Raises UsageError (exit status 2) for a name that can't be one, RefusedError (exit status 6) for one that is taken and on a standby.
-    Killed before it was written down, the name is in the log alone: made again, the first of both is the one recovery stops at.
+    Killed before it was written down, the name is in the log alone: made again, the later one is what it stands for.
     """
     require_pitr(settings)
     with exclusive(settings.state_dir, "pitr marks", "another mark", _WAIT, "try again"):

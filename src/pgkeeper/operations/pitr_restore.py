@@ -91,7 +91,7 @@ class PitrRestoreReport(Message):
 def plan_pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Progress) -> PitrRestorePlan:
     """Return what `pitr_restore` would do now. Raises PgkeeperError where it would refuse at once.
 
-    Writes nothing; but a moment that has only just passed is waited for, until its log is archived.
+    Writes nothing; but for a moment that has only just passed production ends the segment that it writes, and its log is waited for.
     """
     directory = _directory(request, settings, datetime.now(UTC))
     before = _done_before(request, directory)

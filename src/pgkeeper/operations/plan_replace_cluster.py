@@ -46,7 +46,7 @@ class ReplaceClusterPlan(Message):
 def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress: Progress) -> ReplaceClusterPlan:
     """Return what `replace_cluster` would do now. Raises PgkeeperError where it would refuse at once; the confirmation may be missing.
 
-    Writes nothing; but a moment that has only just passed is waited for, until its log is archived.
+    Writes nothing; but for a moment that has only just passed production ends the segment that it writes, and its log is waited for.
     """
     done, begun = replaced_before("replace", request.request_id, asked_for(request.wish), settings)
     if done is not None:

@@ -16,7 +16,7 @@ from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import Planned
 from pgkeeper.operations.side_place import productions_tablespaces
 from pgkeeper.pgbackrest.restore import backup_tablespaces, restore, restore_command, restore_over
-from pgkeeper.postgres.data_directory import link_tablespaces, tablespace_links
+from pgkeeper.postgres.data_directory import began_at, link_tablespaces, tablespace_links
 from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.side_cluster import SideCluster
 from pgkeeper.settings import Settings
@@ -103,7 +103,21 @@ class Recovery:
             raise IntegrityError("what was recovered is another cluster", f"{found.system_identifier}, not {wanted}")
         if found.timeline <= self._plan.timeline:
             raise OperationFailed("recovery ended on another timeline", f"{found.timeline}, and it was to branch off {self._plan.timeline}")
+        self._require_complete(found.timeline)
         return found
+
+    def _require_complete(self, timeline: int) -> None:
+        """Raise IntegrityError where recovery ended before a position that it had to pass: log that is damaged looks like its end."""
+        if self._plan.target.kind != "latest":
+            # PostgreSQL itself dies before it opens a cluster that has not come to its target.
+            return
+        ended = began_at(self._cluster.data, timeline)
+        if parse_lsn(ended) < parse_lsn(self._plan.ends_at_lsn):
+            raise IntegrityError(
+                "recovery ended before the end of the log",
+                f"at {ended}, and the archived log goes on to {self._plan.ends_at_lsn}: a segment is damaged there",
+                f"recover from the other repository, or to where it ended, --target-lsn {ended}; `pgkeeper pitr verify` finds damage",
+            )
 
     def _replaying(self) -> Callable[[str], None]:
         """Return what is told at which segment the replay is, and tells how far that is."""

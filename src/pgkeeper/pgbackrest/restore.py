@@ -70,11 +70,15 @@ def is_restoring(data: Path) -> bool:
 
 
 def restore_command(program: PgBackRest, repository: int, data: Path) -> str:
-    """Return the restore_command by which a cluster in `data` reads the log out of a repository."""
+    """Return the restore_command by which a cluster in `data` reads the log out of a repository.
+
+    PostgreSQL takes an exit status up to 125 for the end of the log, and opens the cluster there. pgBackRest's is 1 where a file is not in
+    the repository, and between 25 and 125 for all that goes wrong: that must end the recovery instead.
+    """
     # Asynchronously it would fetch what follows as well, into the spool directory that production's server restores from. What it says goes
     # into the server's own log: it may not be able to write to another.
     call = program.arguments("archive-get", f"--repo={repository}", f"--pg1-path={data}", "--no-archive-async", "--log-level-file=off")
-    return " ".join([*map(_quoted, call), "%f", '"%p"'])
+    return " ".join([*map(_quoted, call), "%f", '"%p"', "|| exit $(($? > 1 ? 255 : 1))"])
 
 
 def _watching(size_bytes: int, progress: Progress) -> Callable[[str], None]:

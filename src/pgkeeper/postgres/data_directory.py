@@ -9,7 +9,7 @@ from pathlib import Path
 from pgkeeper.host.durable import fsync_directory
 from pgkeeper.host.processes import run
 from pgkeeper.model.errors import OperationFailed
-from pgkeeper.model.wal import Segment, parse_lsn
+from pgkeeper.model.wal import Segment, format_lsn, parse_lsn, way_to
 from pgkeeper.postgres.programs import program
 
 _SECONDS = 60
@@ -116,6 +116,15 @@ def forget_dead_server(data: Path) -> None:
 def waiting_for_archive(data: Path) -> list[str]:
     """Return which files of the log are ended, and not archived yet."""
     return sorted(path.name.removesuffix(".ready") for path in (data / "pg_wal" / "archive_status").glob("*.ready"))
+
+
+def began_at(data: Path, timeline: int) -> str:
+    """Return at which position a timeline above 1 branched off, by its history file. Raises OperationFailed when that says nothing."""
+    file = data / "pg_wal" / f"{timeline:08X}.history"
+    try:
+        return format_lsn(way_to(timeline, file.read_text(encoding="utf-8"))[-1].begin)
+    except (OSError, ValueError) as error:
+        raise OperationFailed(f"nobody knows where timeline {timeline} begins", f"{file}: {error}") from error
 
 
 def announce_timeline(data: Path, timeline: int, facts: ControlFacts) -> list[str]:

@@ -262,6 +262,7 @@ def pair() -> Iterator[Repository]:
 
 
 WHOLE, HOLED = pair()
+GROWN = Repository(WHOLE.backups, one_timeline(2, 3, 4, 5, 6, 7, 8, 9, 10))
 LAST = when(8 * BYTES + BYTES // 2)
 
 
@@ -280,7 +281,12 @@ def test_a_time_is_told_to_postgresql_in_utc_with_the_timeline_by_number() -> No
 def test_a_name_a_transaction_and_the_backups_end_are_told_to_postgresql() -> None:
     here = format_lsn(7 * BYTES)
     common = {"recovery_target_timeline": "1", "recovery_target_action": "promote"}
-    assert plan(WHOLE, Target(kind="name", name="x"), position=here).settings == {"recovery_target_name": "x", **common}
+    # PostgreSQL would stop at the first record of a name; which one is meant is known.
+    assert plan(WHOLE, Target(kind="name", name="x"), position=here).settings == {
+        "recovery_target_lsn": here,
+        "recovery_target_inclusive": "on",
+        **common,
+    }
     assert plan(WHOLE, Target(kind="xid", xid=9, exclusive=True), position=here).settings == {
         "recovery_target_xid": "9",
         "recovery_target_inclusive": "off",
@@ -299,7 +305,11 @@ def test_a_time_behind_the_last_commit_is_refused_and_latest_is_named() -> None:
 def test_a_time_in_a_quiet_stretch_is_the_end_of_the_log_and_not_a_moment_further() -> None:
     quiet = LAST + timedelta(minutes=5)
     for at in (LAST, LAST + timedelta(minutes=1), quiet):
-        assert "recovery_target_time" not in plan(WHOLE, time(at), quiet_until=quiet).settings
+        for exclusive in {False, at != LAST}:
+            planned = plan(WHOLE, time(at, exclusive=exclusive), quiet_until=quiet)
+            assert "recovery_target_time" not in planned.settings
+            # What is committed and archived while the backup is fetched was not asked for.
+            assert recover(GROWN, planned)[-1][1] == LAST
     assert "recovery_target_time" in plan(WHOLE, time(LAST - TICK), quiet_until=quiet).settings
     assert "recovery_target_time" in plan(WHOLE, time(LAST, exclusive=True), quiet_until=quiet).settings
     with pytest.raises(RefusedError, match="2026-03-29 00:43:30 UTC"):

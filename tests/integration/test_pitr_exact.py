@@ -1,0 +1,135 @@
+"""A recovery brings back what was asked for: not more, since something was archived meanwhile, nor less, since something was missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .support.archive import Archive, archived
+from .support.product import DONE, FAILED, INTEGRITY
+from .support.server_unit import ServerUnit
+from .support.workspace import Workspace
+
+NUMBERS = count()
+# Does what was asked for, and commits a row into a segment of its own when a phase begins.
+MEANWHILE = """
+import json, subprocess, sys
+from datetime import timedelta
+from pgkeeper.model.progress import NullProgress
+from pgkeeper.operations.pitr_request import RecoveryWish
+from pgkeeper.operations.pitr_restore import PitrRestoreRequest, pitr_restore
+from pgkeeper.operations.replace_cluster import ReplaceClusterRequest, replace_cluster
+from pgkeeper.settings import load_settings
+from pgkeeper.operations.places import server
+from pgkeeper.postgres.archiving import archives
+when, way, wish = sys.argv[1:]
+settings, wish = load_settings(), RecoveryWish.model_validate_json(wish)
+class Meanwhile(NullProgress):
+    def phase(self, name):
+        if name.startswith(when):
+            with server(settings).connect_maintenance() as session:
+                session.execute("insert into public.t values (99)")
+            assert archives(server(settings), timedelta(seconds=60)).arrived
+if way == "beside":
+    report = pitr_restore(PitrRestoreRequest(wish=wish), settings, Meanwhile())
+else:
+    request = ReplaceClusterRequest(wish=wish, in_place=way == "in place", confirmation="RESTORE")
+    report = replace_cluster(request, settings, Meanwhile())
+print(report.model_dump_json())
+"""
+
+
+@pytest.fixture
+def archive(workspace: Workspace) -> Iterator[Archive]:
+    """A cluster with a backup, in a directory that is the database user's own."""
+    # Short, since a socket's path has an end.
+    name = f"e{next(NUMBERS)}"
+    workspace.directory(name, 0o755)
+    made = archived(workspace, f"{name}/main")
+    made.cluster.execute("create table t (n int)")
+    made.pgkeeper("pitr", "backup", "--quiet").exits(DONE)
+    # What is restored begins in the second after the backup.
+    time.sleep(1.1)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def unit(archive: Archive) -> Iterator[ServerUnit]:
+    with ServerUnit(archive.pgkeeper).running() as unit:
+        yield unit
+
+
+def found_beside(archive: Archive, report: dict[str, Any]) -> str:
+    """What table `t` of the recovered cluster holds; it goes then."""
+    answer = archive.psql_at(Path(report["directory"]), "select string_agg(n::text, ',' order by n) from t")
+    archive.pgkeeper("pitr", "stop", report["directory"], "--remove").exits(DONE)
+    return answer
+
+
+@pytest.mark.parametrize(("way", "when"), [("beside", "fetch"), ("replace", "fetch"), ("in place", "archive the log")])
+def test_what_is_committed_and_archived_while_it_is_at_work_stays_out(archive: Archive, unit: ServerUnit, way: str, when: str) -> None:
+    archive.write(1)
+    at = archive.write(2)
+    # Nothing is committed behind that moment when it is asked for: the log that there is then holds it.
+    done = archive.pgkeeper.program(MEANWHILE, when, way, json.dumps({"time": at}))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    if way == "beside":
+        assert archive.numbers() == [1, 2, 99]
+        assert found_beside(archive, report) == "1,2"
+    else:
+        assert archive.numbers() == [1, 2]
+
+
+def test_of_two_records_with_one_name_the_later_is_meant_unless_a_mark_is(archive: Archive) -> None:
+    for number in (1, 2):
+        archive.write(number)
+        archive.cluster.execute("select pg_create_restore_point('twice')")
+    archive.pitr("mark", "once").exits(DONE)
+    archive.write(3)
+    archive.cluster.execute("select pg_create_restore_point('once')")
+    archive.write(4)
+    archive.switch()
+    for name in ("twice", "once"):
+        assert found_beside(archive, archive.pitr("restore", "--target-name", name).exits(DONE).json) == "1,2"
+
+
+@pytest.fixture
+def middle(archive: Archive) -> Path:
+    """The file of a segment between others."""
+    names = []
+    for number in (1, 2, 3):
+        archive.write(number)
+        names.append(archive.switch())
+    archive.pitr("window").exits(DONE)
+    (path,) = archive.repository.rglob(f"{names[1]}-*")
+    return path
+
+
+@pytest.mark.parametrize("wish", [("restore", "--latest"), ("verify", "--restore")])
+def test_a_segment_that_cannot_be_fetched_is_not_the_end_of_the_log(archive: Archive, middle: Path, wish: tuple[str, ...]) -> None:
+    middle.chmod(0)
+    run = archive.pitr(*wish)
+    middle.chmod(0o640)
+    assert run.exit_status in (FAILED, INTEGRITY)
+    assert middle.name.partition("-")[0] in run.output
+    archive.pitr(*wish).exits(DONE)
+
+
+@pytest.mark.parametrize("wish", [("restore", "--latest"), ("verify", "--restore")])
+def test_damaged_log_is_not_the_end_of_the_log(archive: Archive, middle: Path, wish: tuple[str, ...]) -> None:
+    whole = middle.read_bytes()
+    (before,) = archive.repository.rglob(f"{middle.name[:23]}{int(middle.name[23], 16) - 1:X}-*")
+    shutil.copyfile(before, middle)
+    run = archive.pitr(*wish).exits(INTEGRITY)
+    assert "recovery ended before the end of the log" in run.output
+    middle.write_bytes(whole)
+    archive.pitr(*wish).exits(DONE)
