@@ -11,6 +11,7 @@ from pgkeeper.model.errors import OperationFailed
 from pgkeeper.postgres.data_directory import announce_timeline, control_facts, is_running, link_tablespaces, tablespace_links
 from pgkeeper.postgres.page_check import check_pages
 from pgkeeper.postgres.server import Server
+from pgkeeper.postgres.side_cluster import SideCluster
 
 from .support.cluster import Cluster
 from .support.user import SERVICE_USER
@@ -64,6 +65,27 @@ def test_a_server_that_is_gone_or_somebody_elses_is_none(files: Cluster, tmp_pat
     assert not is_running(tmp_path)
     (tmp_path / "postmaster.pid").write_text("")
     assert not is_running(tmp_path)
+
+
+def test_settings_of_ours_are_never_kept_as_productions(files: Cluster, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "global").mkdir(parents=True)
+    for name in ("PG_VERSION", "global/pg_control"):
+        (data / name).write_bytes((files.data / name).read_bytes())
+    settings = data / "postgresql.auto.conf"
+    settings.write_text("work_mem = '7MB'\n")
+    first, second = (SideCluster(tmp_path / name, data) for name in ("first", "second"))
+    for side in (first, second):
+        assert side.configured is (side is second)
+        side.directory.mkdir()
+        side.configure({})
+    assert [path.name for path in tmp_path.glob("*/*.production")] == ["postgresql.auto.conf.production"]
+    for _ in range(2):
+        first.give_back()
+        assert (settings.read_text(), first.configured) == ("work_mem = '7MB'\n", False)
+    # Nothing of ours is there to be taken away.
+    second.give_back()
+    assert settings.read_text() == "work_mem = '7MB'\n"
 
 
 def test_tablespaces_are_led_elsewhere_and_twice_is_no_harm(tmp_path: Path) -> None:

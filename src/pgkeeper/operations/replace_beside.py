@@ -54,6 +54,7 @@ class ReplaceBeside:
         journal = self._replacing.begin(
             kept_as=self._kept if self._production.there and not unusable else "",
             coming=tuple(map(str, (self._side.directory, self._coming, *coming.values()))),
+            recovering=str(self._coming),
             found_unusable=unusable,
         )
         return exchange_recovered(
