@@ -136,6 +136,7 @@ class ReplaceInPlace:
 def require_possible_in_place(planned: Planned, production: Production, locations: Iterable[Path], settings: Settings) -> None:
     """Refuse before anything is touched what would be refused, or fail, later; `locations` are the tablespaces' of the backup."""
     data = production.data
+    _require_asked(production)
     for location in locations:
         require_writable(location)
     links = backup_links(pgbackrest(settings), planned.plan.repository, planned.plan.backup, data)
@@ -181,6 +182,16 @@ def _lost_log(data: Path) -> str:
         return ""
     files = f", {len(waiting)} files and" if waiting else ","
     return f"PostgreSQL does not run, and the end of its log is not archived{files} what was written last: it is lost then"
+
+
+def _require_asked(production: Production) -> None:
+    """Refuse where PostgreSQL runs, but nobody can see to it that its log is archived to the end."""
+    if (error := production.unreachable) is not None:
+        raise RefusedError(
+            f"{production.data} is not written over",
+            f"PostgreSQL runs on it, but cannot be asked whether its log is archived to the end: {error.why or error.what}",
+            f"{error.hint or 'let pgkeeper connect'}; or stop PostgreSQL, if what was written last may be lost",
+        )
 
 
 def _require_same(data: Path, system_identifier: str) -> None:
