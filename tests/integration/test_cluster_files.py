@@ -136,3 +136,21 @@ def test_damaged_pages_are_named_and_the_search_leaves_nothing(files: Cluster) -
     )
     assert after == before
     files.drop_database("pages")
+
+
+def test_a_long_value_whose_pieces_are_lost_is_damage(files: Cluster) -> None:
+    files.execute("create database long template template0")
+    files.psql("long", "create table t as select string_agg(md5(n::text), '') as text from generate_series(1, 1000) n")
+    files.execute("checkpoint")
+    assert check_pages(server_of(files), "long") == ()
+    ((path,),) = files.query("select pg_relation_filepath(reltoastrelid) from pg_class where oid = 't'::regclass", database="long")
+    files.stop()
+    with (files.data / str(path)).open("r+b") as file:
+        # The pointer to the first piece says that there is none: a whole page, for all that can be seen there.
+        file.seek(24)
+        file.write(bytes(4))
+    files.start()
+    (found, *_) = check_pages(server_of(files), "long") or ("",)
+    assert "public.t: " in found
+    assert "toast" in found
+    files.drop_database("long")
