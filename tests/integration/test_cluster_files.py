@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pgkeeper.model.errors import OperationFailed
+from pgkeeper.model.errors import IntegrityError, OperationFailed
+from pgkeeper.operations import recovered_pages
+from pgkeeper.operations.recovered_pages import check_all_pages
 from pgkeeper.postgres.data_directory import announce_timeline, control_facts, is_running, link_tablespaces, tablespace_links
 from pgkeeper.postgres.page_check import check_pages
 from pgkeeper.postgres.server import Server
@@ -136,6 +138,48 @@ def test_damaged_pages_are_named_and_the_search_leaves_nothing(files: Cluster) -
     )
     assert after == before
     files.drop_database("pages")
+
+
+class Recovered(SideCluster):
+    """One that is reached where a test's cluster is."""
+
+    files: Cluster
+
+    @property
+    def server(self) -> Server:
+        return server_of(self.files)
+
+
+def test_a_table_that_cannot_be_read_is_damage_also_without_amcheck(files: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recovered, "files", files, raising=False)
+    monkeypatch.setattr(recovered_pages, "check_pages", lambda *_: None)
+    files.execute("create database rows template template0")
+    before = check_all_pages(Recovered(files.data, files.data))
+    files.psql(
+        "rows",
+        """
+        create schema "a "" b"; create table "a "" b"."T.t" as select 1 as n; create materialized view m as select 1 as n;
+        create table parent (n int) partition by list (n); create table part partition of parent for values in (1);
+        create materialized view not_yet as select 1 as n with no data; create view seen as select 1 / 0 as n;
+        create table empty (); create unlogged table fast (n int); alter database rows set constraint_exclusion = on;
+        create function boom(int) returns int immutable language plpgsql as 'begin return n from only_while_made; end';
+        create table only_while_made as select 1 as n; create table theirs (n int); create index on theirs (boom(1));
+        drop table only_while_made;
+        """,
+    )
+    seen = check_all_pages(Recovered(files.data, files.data))
+    assert set(before.unchecked) == {"postgres", "rows"}
+    assert seen == (before.unchecked, before.tables_read + 5)
+
+    files.execute("checkpoint")
+    ((path,),) = files.query("""select pg_relation_filepath('"a "" b"."T.t"')""", database="rows")
+    files.stop()
+    (files.data / str(path)).unlink()
+    files.start()
+    with pytest.raises(IntegrityError, match="rows is damaged") as caught:
+        check_all_pages(Recovered(files.data, files.data))
+    assert '"a "" b"."T.t": could not open file' in caught.value.why
+    files.drop_database("rows")
 
 
 def test_a_long_value_whose_pieces_are_lost_is_damage(files: Cluster) -> None:

@@ -23,7 +23,7 @@ from pgkeeper.operations.pitr_archiving import look_at_archiving
 from pgkeeper.operations.pitr_request import Planned
 from pgkeeper.operations.places import server
 from pgkeeper.operations.production import Production, Replacing, require_writable
-from pgkeeper.operations.recovered_pages import check_all_pages
+from pgkeeper.operations.recovered_pages import PagesSeen, check_all_pages
 from pgkeeper.operations.recovery import Recovery, size_of
 from pgkeeper.operations.side_place import productions_tablespaces
 from pgkeeper.pgbackrest.archive_has import archive_has
@@ -54,7 +54,7 @@ class ReplaceInPlace:
         self._data = replacing.production.data
         self._side = SideCluster(replacing.settings.pitr_dir / f"replace-{replacing.stamp}", self._data)
         self.recovery = Recovery(replacing.planned, self._side, replacing.settings, replacing.progress, in_place=True)
-        self.unchecked: tuple[str, ...] = ()
+        self.seen = PagesSeen()
 
     def run(self) -> tuple[ClusterReplacement, Exchanged]:
         """Do it; returns what the journal tells then, and what came of it.
@@ -109,7 +109,7 @@ class ReplaceInPlace:
 
         found = self.recovery.recover(place_for)
         with self.recovery.phase("look into every page", "check"):
-            self.unchecked = check_all_pages(self._side)
+            self.seen = check_all_pages(self._side)
         self._side.stop()
         require_shut_down(self._side, found.timeline)
         # From here on the files are whole. Only then do they get production's settings, by which somebody may start them and be reached.
