@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pgkeeper.model.errors import OperationFailed
+from pgkeeper.model.errors import IntegrityError, OperationFailed
+from pgkeeper.operations import recovered_pages
+from pgkeeper.operations.recovered_pages import check_all_pages
 from pgkeeper.postgres.data_directory import announce_timeline, control_facts, is_running, link_tablespaces, tablespace_links
 from pgkeeper.postgres.page_check import check_pages
 from pgkeeper.postgres.server import Server
+from pgkeeper.postgres.side_cluster import SideCluster
 
 from .support.cluster import Cluster
 from .support.user import SERVICE_USER
@@ -66,6 +69,27 @@ def test_a_server_that_is_gone_or_somebody_elses_is_none(files: Cluster, tmp_pat
     assert not is_running(tmp_path)
 
 
+def test_settings_of_ours_are_never_kept_as_productions(files: Cluster, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "global").mkdir(parents=True)
+    for name in ("PG_VERSION", "global/pg_control"):
+        (data / name).write_bytes((files.data / name).read_bytes())
+    settings = data / "postgresql.auto.conf"
+    settings.write_text("work_mem = '7MB'\n")
+    first, second = (SideCluster(tmp_path / name, data) for name in ("first", "second"))
+    for side in (first, second):
+        assert side.configured is (side is second)
+        side.directory.mkdir()
+        side.configure({})
+    assert [path.name for path in tmp_path.glob("*/*.production")] == ["postgresql.auto.conf.production"]
+    for _ in range(2):
+        first.give_back()
+        assert (settings.read_text(), first.configured) == ("work_mem = '7MB'\n", False)
+    # Nothing of ours is there to be taken away.
+    second.give_back()
+    assert settings.read_text() == "work_mem = '7MB'\n"
+
+
 def test_tablespaces_are_led_elsewhere_and_twice_is_no_harm(tmp_path: Path) -> None:
     (tmp_path / "pg_tblspc" / "16400").mkdir(parents=True)
     (tmp_path / "pg_tblspc" / "16401").symlink_to("/somewhere")
@@ -114,3 +138,63 @@ def test_damaged_pages_are_named_and_the_search_leaves_nothing(files: Cluster) -
     )
     assert after == before
     files.drop_database("pages")
+
+
+class Recovered(SideCluster):
+    """One that is reached where a test's cluster is."""
+
+    files: Cluster
+
+    @property
+    def server(self) -> Server:
+        return server_of(self.files)
+
+
+def test_a_table_that_cannot_be_read_is_damage_also_without_amcheck(files: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recovered, "files", files, raising=False)
+    monkeypatch.setattr(recovered_pages, "check_pages", lambda *_: None)
+    files.execute("create database rows template template0")
+    before = check_all_pages(Recovered(files.data, files.data))
+    files.psql(
+        "rows",
+        """
+        create schema "a "" b"; create table "a "" b"."T.t" as select 1 as n; create materialized view m as select 1 as n;
+        create table parent (n int) partition by list (n); create table part partition of parent for values in (1);
+        create materialized view not_yet as select 1 as n with no data; create view seen as select 1 / 0 as n;
+        create table empty (); create unlogged table fast (n int); alter database rows set constraint_exclusion = on;
+        create function boom(int) returns int immutable language plpgsql as 'begin return n from only_while_made; end';
+        create table only_while_made as select 1 as n; create table theirs (n int); create index on theirs (boom(1));
+        drop table only_while_made;
+        """,
+    )
+    seen = check_all_pages(Recovered(files.data, files.data))
+    assert set(before.unchecked) == {"postgres", "rows"}
+    assert seen == (before.unchecked, before.tables_read + 5)
+
+    files.execute("checkpoint")
+    ((path,),) = files.query("""select pg_relation_filepath('"a "" b"."T.t"')""", database="rows")
+    files.stop()
+    (files.data / str(path)).unlink()
+    files.start()
+    with pytest.raises(IntegrityError, match="rows is damaged") as caught:
+        check_all_pages(Recovered(files.data, files.data))
+    assert '"a "" b"."T.t": could not open file' in caught.value.why
+    files.drop_database("rows")
+
+
+def test_a_long_value_whose_pieces_are_lost_is_damage(files: Cluster) -> None:
+    files.execute("create database long template template0")
+    files.psql("long", "create table t as select string_agg(md5(n::text), '') as text from generate_series(1, 1000) n")
+    files.execute("checkpoint")
+    assert check_pages(server_of(files), "long") == ()
+    ((path,),) = files.query("select pg_relation_filepath(reltoastrelid) from pg_class where oid = 't'::regclass", database="long")
+    files.stop()
+    with (files.data / str(path)).open("r+b") as file:
+        # The pointer to the first piece says that there is none: a whole page, for all that can be seen there.
+        file.seek(24)
+        file.write(bytes(4))
+    files.start()
+    (found, *_) = check_pages(server_of(files), "long") or ("",)
+    assert "public.t: " in found
+    assert "toast" in found
+    files.drop_database("long")

@@ -345,6 +345,26 @@ def test_another_cluster_is_not_written_over(archive: Archive, unit: ServerUnit)
     assert (archive.numbers(), unit.history()) == ([1, 2], [])
 
 
+def test_nothing_is_written_over_where_postgresql_runs_but_lets_nobody_in(archive: Archive, unit: ServerUnit) -> None:
+    at = archive.write(1)
+    archive.write(2)
+    archive.switch()
+    archive.write(3)
+    access = archive.cluster.data / "pg_hba.conf"
+    rules = access.read_text()
+    with archive.cluster.connect() as session:
+        access.write_text("local all all reject\nhost all all all reject\n")
+        session.execute("select pg_reload_conf()")
+        wait_until(lambda: not archive.answers(), "its refusal")
+        for how in (("--dry-run",), ()):
+            error = archive.pitr("restore", "--target-time", at, *IN_PLACE, *how).exits(REFUSED).error
+            assert ("PostgreSQL runs" in error, "rejects connection" in error, "pg_hba.conf" in error) == (True, True, True)
+        access.write_text(rules)
+        session.execute("select pg_reload_conf()")
+    wait_until(archive.answers, "production")
+    assert (archive.numbers(), unit.history()) == ([1, 2, 3], [])
+
+
 def test_a_damaged_page_is_said_and_an_earlier_moment_can_be_had(archive: Archive, unit: ServerUnit) -> None:
     archive.cluster.execute("create table pages as select n from generate_series(1, 1000) n")
     archive.cluster.execute("checkpoint")

@@ -53,6 +53,7 @@ def test_it_is_written_down_with_the_time_it_took_and_nothing_stays(archive: Arc
     assert 0 < found["replay_seconds"] < found["seconds"]
     assert found["backup"] in outcome["reason"]
     assert found["unchecked"] == []
+    assert found["tables_read"] > 0
     assert left(archive) == []
     assert archive.answers()
 

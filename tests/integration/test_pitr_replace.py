@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from .support.archive import Archive, archived
+from .support.processes import is_alive, processes_in
 from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE
 from .support.server_unit import ServerUnit
 from .support.waiting import wait_until
@@ -62,6 +63,8 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     assert archive.cluster.query("select system_identifier from pg_control_system()") == [(system,)]
     assert (replaced["timeline"], replaced["archived"], replaced["unchecked"], replaced["changed"]) == (2, True, [], True)
     assert replaced["backup"] is not None
+    # Those of three databases, with all that PostgreSQL itself has there.
+    assert replaced["tables_read"] > 150
     assert 0 < replaced["downtime_seconds"] < 60
     assert Path(replaced["kept_as"], "PG_VERSION").exists()
     assert archive.cluster.query("select pg_tablespace_location(oid) from pg_tablespace where spcname = 'fast'") == [
@@ -197,6 +200,61 @@ def test_killed_anywhere_production_runs_again_on_one_cluster_or_the_other(archi
     archive.pitr("restore", "--target-time", at, *REPLACE).exits(DONE)
     assert archive.numbers() == [1]
     assert unit.history()[-1] == "start"
+
+
+def kill_with_a_server_at_work(archive: Archive, kept: str, *arguments: str) -> Path:
+    """Begin something, and kill it when its server is at work in a directory beside production's; returns that."""
+
+    def at_work() -> list[Path]:
+        return list(archive.cluster.data.parent.glob(f"{archive.cluster.data.name}.{kept}-*/postmaster.pid"))
+
+    with archive.pgkeeper.start("pitr", *arguments) as running:
+        wait_until(lambda: at_work() or running.process.poll() is not None, "a server of ours", 60)
+        assert running.process.poll() is None, running.result().output
+        running.signal(signal.SIGKILL)
+        (pid,) = at_work()
+        running.result()
+    assert processes_in(pid.parent)
+    return pid.parent
+
+
+def test_an_undo_killed_amid_its_recovery_is_begun_anew_and_the_settings_come_back(archive: Archive, unit: ServerUnit) -> None:
+    at = archive.write(1)
+    archive.cluster.execute("alter system set work_mem = '7MB'")
+    archive.write(2)
+    archive.switch()
+    archive.pitr("restore", "--target-time", at, *REPLACE).exits(DONE)
+    assert archive.cluster.query("show work_mem") == [("4MB",)]
+    archive.write(3)
+    archive.switch()
+
+    kept = kill_with_a_server_at_work(archive, "before", "undo", "--confirm", "RESTORE")
+    (said,) = archive.pitr("resume").exits(DONE).json["settled"]
+    assert "was given up" in said
+    assert processes_in(kept) == []
+    settings = (kept / "postgresql.auto.conf").read_text()
+    assert ("work_mem = '7MB'" in settings, "archive_mode" in settings) == (True, False)
+    assert archive.numbers() == [1, 3]
+
+    archive.pitr("undo", "--confirm", "RESTORE").exits(DONE)
+    assert archive.numbers() == [1, 2]
+    archive.cluster.execute("select pg_reload_conf()")
+    assert archive.cluster.query("show work_mem") == [("7MB",)]
+    assert archive.cluster.query("show archive_mode") == [("on",)]
+
+
+def test_a_replacement_killed_amid_its_recovery_leaves_no_server_and_no_files(archive: Archive, unit: ServerUnit) -> None:
+    at = archive.write(1)
+    archive.write(2)
+    archive.switch()
+    coming = kill_with_a_server_at_work(archive, "next", "restore", "--target-time", at, *REPLACE)
+    # By now it waits for nothing, and would be there for long.
+    wait_until(lambda: "ready" in (coming / "postmaster.pid").read_text(), "the end of its recovery")
+    server = processes_in(coming)
+    archive.pitr("resume").exits(DONE)
+    assert [pid for pid in server if is_alive(pid)] == []
+    assert directories(archive) == ["main-data"]
+    assert archive.numbers() == [1, 2]
 
 
 def test_what_does_not_start_gives_production_its_files_back(archive: Archive, unit: ServerUnit) -> None:

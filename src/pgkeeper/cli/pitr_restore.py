@@ -205,6 +205,8 @@ def _show_replaced(report: "ReplaceClusterReport") -> None:
     nothing = "nothing: the files of before were written over" if report.in_place else "nothing was left"
     say(f"  kept     {f'{report.kept_as}, as it was: remove it when nobody misses anything' if report.kept_as else nothing}")
     say(f"  backup   {report.backup or 'none yet'}")
+    if report.tables_read:
+        say(f"  read     a first row of {report.tables_read} tables, those of the catalogs included")
     if report.unchecked:
         say(f"  unseen   the pages of {', '.join(report.unchecked)}: amcheck is not installed")
 

@@ -37,6 +37,7 @@ class ClusterEntry(BaseModel):
     target: str = ""
     timeline: int = 0
     coming: tuple[str, ...] = ()
+    recovering: str = ""
     moves: tuple[Move, ...] = ()
     tablespaces: dict[int, str] = {}
     backup: str = ""
@@ -51,9 +52,11 @@ class ClusterReplacement(BaseModel):
 
     `data_directory` is production's, `kept_as` where the files that were there lie afterwards. `target` says in words to which moment it
     was recovered, `timeline` is the one that production is on afterwards. `coming` are directories that were made for it, and go when it is
-    given up; `moves` are the renames in order, `tablespaces` their production locations by OID. `asked` says what the request of the
-    `request_id` was. `in_place`: production's own files are written over, and none are kept. `found_unusable`: production's
-    files were of no use already when this one began, since an earlier one of that kind was interrupted, or they were lost.
+    given up; the first is the side directory of the server that recovers. `moves` are the renames in order, `tablespaces` their production
+    locations by OID. `asked` says what the request of the `request_id` was. `in_place`: production's own files are written over, and none
+    are kept. `found_unusable`: production's files were of no use already when this one began, since an earlier one of that kind was
+    interrupted, or they were lost. `recovering` is the data directory that a server of ours recovers; empty in place, where that is
+    production's own, and in journals of before it was written down.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,6 +79,7 @@ class ClusterReplacement(BaseModel):
     asked: str = ""
     in_place: bool = False
     found_unusable: bool = False
+    recovering: str = ""
 
     @property
     def finished(self) -> bool:

@@ -148,7 +148,8 @@ def _recover(journal: ClusterJournal, settings: Settings, progress: Progress) ->
         settled = settle_cluster(settings, known, progress)
         said = settled.said if known.touched or settled.down else ""
     except PgkeeperError as error:
-        said = f"production could not be brought up again ({error}); try once more with `pgkeeper pitr resume`"
+        failed = "production could not be brought up again" if known.touched else "what was begun could not be cleared up"
+        said = f"{failed} ({error}); try once more with `pgkeeper pitr resume`"
     if said:
         progress.note(said)
     return said

@@ -20,4 +20,3 @@ def prepare_for_production(side: SideCluster, timeline: int) -> None:
     require_shut_down(side, timeline)
     announce_timeline(side.data, timeline, control_facts(side.data))
     side.give_back()
-    (side.data / "postmaster.opts").unlink(missing_ok=True)

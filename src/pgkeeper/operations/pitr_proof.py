@@ -23,7 +23,7 @@ from pgkeeper.settings import Settings
 class RecoveryProof(Message):
     """A recovery that was done for real, `target` in words, in so many `seconds`; `replay_seconds` of them went into the log.
 
-    `unchecked` are databases whose pages could not be looked into.
+    `unchecked` are databases whose pages could not be looked into; `tables_read` is how many tables were asked for a first row.
     """
 
     repository: RepositoryName
@@ -34,6 +34,7 @@ class RecoveryProof(Message):
     seconds: float
     replay_seconds: float
     unchecked: tuple[str, ...] = ()
+    tables_read: int = 0
 
 
 def prove_recovery(repository: RepositoryName, settings: Settings, progress: Progress) -> RecoveryProof:
@@ -56,7 +57,7 @@ def prove_recovery(repository: RepositoryName, settings: Settings, progress: Pro
             recovery.beside(directory)
             seconds = round(time.monotonic() - began, 3)
             with recovery.phase("look into every page", "check"):
-                unchecked = check_all_pages(cluster)
+                seen = check_all_pages(cluster)
         finally:
             remove(cluster)
         proof = RecoveryProof(
@@ -67,7 +68,8 @@ def prove_recovery(repository: RepositoryName, settings: Settings, progress: Pro
             target=marker.target,
             seconds=seconds,
             replay_seconds=recovery.phases["replay"],
-            unchecked=unchecked,
+            unchecked=seen.unchecked,
+            tables_read=seen.tables_read,
         )
         replace_file(_record(repository, settings), proof.model_dump_json(indent=2).encode())
     log.info("recovery proven", repository=repository, backup=proof.backup, seconds=proof.seconds)

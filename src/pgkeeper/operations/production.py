@@ -15,8 +15,10 @@ from pgkeeper.operations.places import server
 from pgkeeper.operations.recovery import target_told
 from pgkeeper.operations.settle_cluster import Settled, close_unusable, server_unit
 from pgkeeper.pgbackrest.configuration import configured_paths
+from pgkeeper.postgres.data_directory import is_running
 from pgkeeper.postgres.facts import identify
 from pgkeeper.postgres.server import told
+from pgkeeper.postgres.side_cluster import SideCluster
 from pgkeeper.settings import Settings
 
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -24,11 +26,15 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True)
 class Production:
-    """What is to be replaced: its data directory, which may be gone, and whether its server runs."""
+    """What is to be replaced: its data directory, which may be gone, and whether its server runs.
+
+    `unreachable` says why a server that runs can't be asked anything; None where it can, or none runs.
+    """
 
     data: Path
     there: bool
     running: bool
+    unreachable: OperationFailed | None = None
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,13 @@ def find_production(settings: Settings) -> Production:
     try:
         with server(settings).connect_maintenance() as session, told("looking at production"):
             found = identify(session)
-    except OperationFailed:
+    except OperationFailed as error:
         data, _ = configured_paths(settings.pitr_config_file, settings.pitr_stanza)
         if data is None:
             raise ConfigurationError("nobody says where the cluster is", f"{settings.pitr_config_file} has no pg1-path") from None
-        return Production(data, data.exists(), running=False)
+        # One of ours may be left there by a recovery in place that was killed; that is none of production's.
+        runs = is_running(data) and not SideCluster(data, data).configured
+        return Production(data, data.exists(), running=runs, unreachable=error if runs else None)
     if found.standby:
         raise OperationFailed("this server cannot be replaced", "it is a standby", "set PGHOST and PGPORT to its primary")
     return Production(Path(found.data_directory), there=True, running=True)

@@ -17,7 +17,7 @@ from pgkeeper.operations.cluster_replacements import ClusterJournal
 from pgkeeper.operations.fit_for_production import prepare_for_production
 from pgkeeper.operations.pitr_request import Planned
 from pgkeeper.operations.production import Production, Replacing, require_writable
-from pgkeeper.operations.recovered_pages import check_all_pages
+from pgkeeper.operations.recovered_pages import PagesSeen, check_all_pages
 from pgkeeper.operations.recovery import Recovery, size_of
 from pgkeeper.postgres.data_directory import major_of, tablespace_links, tablespace_version_directory
 from pgkeeper.postgres.side_cluster import SideCluster
@@ -39,7 +39,7 @@ class ReplaceBeside:
         self._kept = kept_directory(str(self._production.data), stamp, "before")
         self._side = SideCluster(replacing.settings.pitr_dir / f"replace-{stamp}", self._coming)
         self.recovery = Recovery(replacing.planned, self._side, replacing.settings, replacing.progress)
-        self.unchecked: tuple[str, ...] = ()
+        self.seen = PagesSeen()
 
     def run(self) -> tuple[ClusterReplacement, Exchanged]:
         """Do it; returns what the journal tells then, and what came of it. Raises PgkeeperError, after everything is as it was."""
@@ -54,6 +54,7 @@ class ReplaceBeside:
         journal = self._replacing.begin(
             kept_as=self._kept if self._production.there and not unusable else "",
             coming=tuple(map(str, (self._side.directory, self._coming, *coming.values()))),
+            recovering=str(self._coming),
             found_unusable=unusable,
         )
         return exchange_recovered(
@@ -73,7 +74,7 @@ class ReplaceBeside:
 
         found = self.recovery.recover(place_for)
         with self.recovery.phase("look into every page", "check"):
-            self.unchecked = check_all_pages(self._side)
+            self.seen = check_all_pages(self._side)
         self._side.stop()
         prepare_for_production(self._side, found.timeline)
         # Those of the backup that are still there, and those that were made after it.

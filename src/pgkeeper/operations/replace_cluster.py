@@ -61,7 +61,7 @@ def replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress
         return finished(
             known, exchanged, settings, progress, began,
             recovered_from=known.backup, repository=request.wish.source,
-            unchecked=way.unchecked, phases=way.recovery.phases, warnings=way.recovery.warnings,
+            seen=way.seen, phases=way.recovery.phases, warnings=way.recovery.warnings,
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.cluster_exchange import Exchanged
 from pgkeeper.operations.pitr_backup import PitrBackupRequest, pitr_backup
+from pgkeeper.operations.recovered_pages import PagesSeen
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
 
@@ -23,7 +24,8 @@ class ReplaceClusterReport(Message):
 
     `timeline` is the one production is on now. `archived` is False where its log does not arrive in the repository, for `archive_problem`;
     `backup` is the full backup that was made afterwards, None where that failed. `unchecked` are databases whose pages could not be looked
-    into. `changed` is False when the request was done before.
+    into; `tables_read` is how many tables were asked for a first row, in all databases, 0 for an undo. `changed` is False when the request
+    was done before.
     """
 
     replacement_id: str
@@ -41,6 +43,7 @@ class ReplaceClusterReport(Message):
     archive_problem: str = ""
     backup: str | None = None
     unchecked: tuple[str, ...] = ()
+    tables_read: int = 0
     phases: dict[str, float] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     request_id: str | None = None
@@ -60,7 +63,7 @@ def finished(  # noqa: PLR0913 - what the journal, the exchange and the recovery
     *,
     recovered_from: str,
     repository: RepositoryName | None = None,
-    unchecked: tuple[str, ...] = (),
+    seen: PagesSeen | None = None,
     phases: dict[str, float] | None = None,
     warnings: Collection[str] = (),
 ) -> ReplaceClusterReport:
@@ -83,7 +86,8 @@ def finished(  # noqa: PLR0913 - what the journal, the exchange and the recovery
         archived=exchanged.archived.arrived,
         archive_problem=exchanged.archived.problem,
         backup=label,
-        unchecked=unchecked,
+        unchecked=seen.unchecked if seen else (),
+        tables_read=seen.tables_read if seen else 0,
         phases=phases or {},
         warnings=(*warnings, *missing),
         request_id=known.request_id,

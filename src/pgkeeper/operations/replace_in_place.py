@@ -23,7 +23,7 @@ from pgkeeper.operations.pitr_archiving import look_at_archiving
 from pgkeeper.operations.pitr_request import Planned
 from pgkeeper.operations.places import server
 from pgkeeper.operations.production import Production, Replacing, require_writable
-from pgkeeper.operations.recovered_pages import check_all_pages
+from pgkeeper.operations.recovered_pages import PagesSeen, check_all_pages
 from pgkeeper.operations.recovery import Recovery, size_of
 from pgkeeper.operations.side_place import productions_tablespaces
 from pgkeeper.pgbackrest.archive_has import archive_has
@@ -54,7 +54,7 @@ class ReplaceInPlace:
         self._data = replacing.production.data
         self._side = SideCluster(replacing.settings.pitr_dir / f"replace-{replacing.stamp}", self._data)
         self.recovery = Recovery(replacing.planned, self._side, replacing.settings, replacing.progress, in_place=True)
-        self.unchecked: tuple[str, ...] = ()
+        self.seen = PagesSeen()
 
     def run(self) -> tuple[ClusterReplacement, Exchanged]:
         """Do it; returns what the journal tells then, and what came of it.
@@ -109,7 +109,7 @@ class ReplaceInPlace:
 
         found = self.recovery.recover(place_for)
         with self.recovery.phase("look into every page", "check"):
-            self.unchecked = check_all_pages(self._side)
+            self.seen = check_all_pages(self._side)
         self._side.stop()
         require_shut_down(self._side, found.timeline)
         # From here on the files are whole. Only then do they get production's settings, by which somebody may start them and be reached.
@@ -136,6 +136,7 @@ class ReplaceInPlace:
 def require_possible_in_place(planned: Planned, production: Production, locations: Iterable[Path], settings: Settings) -> None:
     """Refuse before anything is touched what would be refused, or fail, later; `locations` are the tablespaces' of the backup."""
     data = production.data
+    _require_asked(production)
     for location in locations:
         require_writable(location)
     links = backup_links(pgbackrest(settings), planned.plan.repository, planned.plan.backup, data)
@@ -181,6 +182,16 @@ def _lost_log(data: Path) -> str:
         return ""
     files = f", {len(waiting)} files and" if waiting else ","
     return f"PostgreSQL does not run, and the end of its log is not archived{files} what was written last: it is lost then"
+
+
+def _require_asked(production: Production) -> None:
+    """Refuse where PostgreSQL runs, but nobody can see to it that its log is archived to the end."""
+    if (error := production.unreachable) is not None:
+        raise RefusedError(
+            f"{production.data} is not written over",
+            f"PostgreSQL runs on it, but cannot be asked whether its log is archived to the end: {error.why or error.what}",
+            f"{error.hint or 'let pgkeeper connect'}; or stop PostgreSQL, if what was written last may be lost",
+        )
 
 
 def _require_same(data: Path, system_identifier: str) -> None:

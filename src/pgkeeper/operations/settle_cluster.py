@@ -133,6 +133,11 @@ def _stop(settings: Settings, data: Path) -> None:
     SideCluster(data, data).stop()
     if is_running(data):
         raise OperationFailed("PostgreSQL did not stop", f"a server still runs on {data}")
+    _await_restored(data)
+
+
+def _await_restored(data: Path) -> None:
+    """Return when no pgBackRest of ours writes to a data directory any more. Raises OperationFailed when it does not end."""
     deadline = time.monotonic() + _RESTORING_SECONDS
     while is_restoring(data):
         if time.monotonic() > deadline:
@@ -168,9 +173,25 @@ def _give_up(settings: Settings, known: ClusterReplacement) -> Settled:
 
 
 def clear_up(known: ClusterReplacement) -> None:
-    """Remove what was made for a replacement, and has not become production's."""
+    """Remove what was made for a replacement, and has not become production's; whoever of ours is still at it is ended before.
+
+    Raises OperationFailed where that can't be done.
+    """
+    if known.recovering and Path(known.recovering).is_dir():
+        _end_recovery(known, SideCluster(Path(known.coming[0]), Path(known.recovering)))
     for path in known.coming:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _end_recovery(known: ClusterReplacement, side: SideCluster) -> None:
+    """Let nobody of ours be at files that have not become production's. An undo that comes later begins with the same ones anew."""
+    # Whatever runs there without our settings is not ours.
+    if side.configured:
+        side.stop()
+    _await_restored(side.data)
+    if known.kind == "undo":
+        # They must not be kept with our settings alone. Links to tablespaces stay, as they lead to the files that belong to these.
+        side.give_back()
 
 
 def take(moves: Iterable[Move]) -> None:

@@ -55,7 +55,8 @@ def _schema(session: Session) -> str | None:
 
 
 def _tables(session: Session, schema: str) -> list[str]:
-    query = sql.SQL("SELECT blkno, offnum, msg FROM {}.verify_heapam(%s::oid::regclass) LIMIT %s").format(sql.Identifier(schema))
+    verify = "SELECT blkno, offnum, msg FROM {}.verify_heapam(%s::oid::regclass, check_toast => true) LIMIT %s"
+    query = sql.SQL(verify).format(sql.Identifier(schema))
     found = []
     for table in session.execute(_TABLES).fetchall():
         try:

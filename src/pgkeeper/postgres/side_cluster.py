@@ -10,7 +10,6 @@ that would otherwise write into production's, as it bears the same names.
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +41,10 @@ _MADE_ELSEWHERE = re.compile(r'could not set permissions on directory "(.+)": Re
 _RECOVERING = re.compile(r"startup (?:recovering|waiting for) ([0-9A-F]{24})")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 _PRODUCTIONS = "postgresql.auto.conf.production"
+_AUTO = "postgresql.auto.conf"
+_NAME = "side/"
+# ALTER SYSTEM leaves the settings of a file, but no remark that would tell whose it is.
+_OURS = re.compile(rf"^cluster_name = '{_NAME}", re.MULTILINE)
 
 _ACCESS = "local all postgres peer map=owner\n"
 _IDENTITIES = "owner postgres postgres\n"
@@ -114,6 +117,11 @@ class SideCluster:
         """Whether its server runs."""
         return is_running(self.data)
 
+    @property
+    def configured(self) -> bool:
+        """Whether our settings stand in the place of production's. Only then can a server of ours be at work on the files."""
+        return _are_ours(self.data / _AUTO)
+
     def require_usable(self) -> None:
         """Raise ConfigurationError (exit status 3) where no socket can be in the directory."""
         if len(os.fsencode(self.directory / _SOCKET)) > _LONGEST_SOCKET_PATH:
@@ -127,13 +135,12 @@ class SideCluster:
         """
         major = major_of(self.data)
         facts = control_values(self.data)
-        auto, kept = self.data / "postgresql.auto.conf", self.directory / _PRODUCTIONS
-        if auto.exists() and not kept.exists():
-            shutil.copyfile(auto, kept)
-            fsync_directory(self.directory)
+        auto, kept = self.data / _AUTO, self.directory / _PRODUCTIONS
+        if auto.exists() and not kept.exists() and not _are_ours(auto):
+            replace_file(kept, auto.read_bytes())
         settings = _HARMLESS | {name: value for name, value in _HARMLESS_SINCE.items() if _SINCE[name] <= major}
         settings |= {name: facts[said] for name, said in _LIMITS.items() if said in facts}
-        settings |= {"unix_socket_directories": str(self.directory), "cluster_name": f"side/{self.directory.name}"[:63], **recovery}
+        settings |= {"unix_socket_directories": str(self.directory), "cluster_name": f"{_NAME}{self.directory.name}"[:63], **recovery}
         replace_file(auto, "".join(f"{name} = {_literal(value)}\n" for name, value in settings.items()).encode())
         files = {"data_directory": self.data, "hba_file": self.directory / "pg_hba.conf", "ident_file": self.directory / "pg_ident.conf"}
         replace_file(self._settings, "".join(f"{name} = {_literal(str(path))}\n" for name, path in files.items()).encode())
@@ -234,11 +241,13 @@ class SideCluster:
     def give_back(self) -> None:
         """Take our settings away, and put those that came with the files in their place: the cluster is to be production.
 
-        It was shut down before.
+        It was shut down before. Safe to do twice.
         """
         kept = self.directory / _PRODUCTIONS
-        replace_file(self.data / "postgresql.auto.conf", kept.read_bytes() if kept.exists() else b"")
-        for name in ("recovery.signal", "standby.signal"):
+        if self.configured:
+            replace_file(self.data / _AUTO, kept.read_bytes() if kept.exists() else b"")
+        # What the server was started with leads to our settings too.
+        for name in ("recovery.signal", "standby.signal", "postmaster.opts"):
             (self.data / name).unlink(missing_ok=True)
         fsync_directory(self.data)
 
@@ -260,6 +269,14 @@ class SideCluster:
     @property
     def _settings(self) -> Path:
         return self.directory / "postgresql.conf"
+
+
+def _are_ours(settings: Path) -> bool:
+    """Tell whether a file of settings is one that we wrote for a side cluster, and not production's."""
+    try:
+        return bool(_OURS.search(settings.read_text(encoding="utf-8", errors="replace")))
+    except FileNotFoundError:
+        return False
 
 
 def _replaying(pid: int | None) -> str:
