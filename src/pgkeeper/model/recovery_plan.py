@@ -16,7 +16,7 @@ from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.recovery_target import Target, show_time
 from pgkeeper.model.repository import REPOSITORIES
-from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn, parting, way_to
+from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, history_name, parse_lsn, parting, way_to
 
 _TICK = timedelta(microseconds=1)
 """PostgreSQL's smallest step of time."""
@@ -231,6 +231,7 @@ class _Planner:
     def _planned(
         self, stage: _Stage, backup: PhysicalBackup, target: Mapping[str, str], ends_at_lsn: str, serving: Collection[_Stage] = ()
     ) -> Plan:
+        self._require_history(stage.span.timeline)
         inclusive = {"recovery_target_inclusive": "off" if self._target.exclusive else "on"}
         ends_exactly = {"recovery_target_time", "recovery_target_xid", "recovery_target_lsn"} & target.keys()
         return Plan(
@@ -247,6 +248,14 @@ class _Planner:
             target=self._target,
             also_on=tuple(sorted({one.span.timeline for one in serving if self._may_differ(stage.span.timeline, one.span.timeline)})),
         )
+
+    def _require_history(self, timeline: int) -> None:
+        """Raise RefusedError for a timeline that PostgreSQL would not find: without its history it knows none but the first."""
+        if timeline > 1 and timeline not in self._histories:
+            raise self._refused(
+                f"the repository lacks {history_name(timeline)}, without which PostgreSQL does not follow timeline {timeline}",
+                "`pgkeeper pitr backup` sends it, as long as production is on that timeline",
+            )
 
     def _may_differ(self, timeline: int, other: int) -> bool:
         """Tell whether the target may lie where two timelines have parted already, and nobody said which one is meant."""

@@ -14,6 +14,11 @@ _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 _HISTORY = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)")
 
 
+def history_name(timeline: int) -> str:
+    """Return the file name of a timeline's history. Timeline 1 has none."""
+    return f"{timeline:08X}.history"
+
+
 def parse_lsn(text: str) -> int:
     """Return a position in bytes from `16/B374D848`. Raises ValueError for anything else."""
     found = _LSN.fullmatch(text)
