@@ -185,6 +185,24 @@ def test_an_attaching_that_was_killed_is_finished_by_the_next(archive: Archive) 
     assert finished["backup"]["backup"]["kind"] == "full"
 
 
+def test_attaching_during_a_backup_says_that_its_own_is_still_due(archive: Archive) -> None:
+    archive.pgkeeper("pitr", "detach", "cloud").exits(DONE)
+    with archive.pgkeeper.start("pitr", "backup", "--kind", "full", "--to", "local", "--quiet") as running:
+        running.wait_for_child("pgbackrest")
+        running.signal(signal.SIGSTOP)
+        try:
+            busy = archive.pgkeeper("pitr", "attach", "cloud").exits(BUSY)
+        finally:
+            running.signal(signal.SIGCONT)
+        assert "repository cloud: attached" in busy.stdout
+        assert "a physical backup is already running" in busy.error
+        assert "its full backup is still due" in busy.stderr
+        assert "`pgkeeper pitr attach cloud` makes it" in busy.stderr
+        running.result()
+    again = archive.pitr("attach", "cloud").exits(DONE).json
+    assert (again["changed"], again["backup"]["backup"]["kind"], again["warnings"]) == (False, "full", [])
+
+
 def on_a_new_timeline(archive: Archive) -> str:
     """Let the cluster become a standby at the end of its log, and promote it; returns the name of the new timeline's history."""
     archive.cluster.stop()

@@ -184,8 +184,8 @@ def attach_command(repository: _Detachable, json: JsonOption = False, quiet: Qui
     if report.backup is not None:
         for warning in report.backup.warnings:
             door.warn(f"{report.backup.repository}: {warning}")
-        if report.backup.error is not None:
-            complain(str(report.backup.error))
     for warning in report.warnings:
         door.warn(warning)
+    if report.backup is not None and report.backup.error is not None:
+        complain(str(report.backup.error))
     finish(report.exit_status)
