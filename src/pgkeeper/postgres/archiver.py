@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pgkeeper.model.errors import RefusedError
 from pgkeeper.model.wal import history_name
+from pgkeeper.model.wal_forecast import wal_rate
 from pgkeeper.postgres.server import Session
 
 _STATE = """
@@ -77,7 +78,7 @@ def wal_bytes_per_second(session: Session, segment_bytes: int) -> float:
     """Return how fast the log grew within the last hour, from the segments that were written."""
     row = session.execute(_RECENT_SEGMENTS).fetchone()
     assert row is not None
-    return float(row["segments"] * segment_bytes / max(row["seconds"] or 0.0, 60.0))
+    return wal_rate(row["segments"], row["seconds"] or 0.0, segment_bytes)
 
 
 def cluster_bytes(session: Session) -> int:
