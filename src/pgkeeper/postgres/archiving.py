@@ -34,12 +34,12 @@ def archives(server: Server, wait: timedelta) -> Archiving:
         if row is None or row["mode"] == "off":
             return Archiving("", "archive_mode is off")
         segment = end_segment(session, "pgkeeper: is the log archived?")
-        wanted = _number(segment, row["segment_bytes"])
+        wanted = Segment.parse(segment, row["segment_bytes"])
         deadline = time.monotonic() + wait.total_seconds()
         while True:
             state = session.execute(_STATE).fetchone()
             assert state is not None
-            if _number(state["last_archived_wal"], row["segment_bytes"]) >= wanted:
+            if _number(state["last_archived_wal"], row["segment_bytes"]) >= (wanted.timeline, wanted.number):
                 return Archiving(segment)
             if time.monotonic() > deadline:
                 failing = f"the last attempt, of {state['last_failed_wal']}, failed" if state["failing"] else "nothing happened"
