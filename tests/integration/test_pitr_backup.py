@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .support.archive import Archive, archived
-from .support.product import BUSY, CONFIGURATION, DONE, FAILED, INTEGRITY, USAGE
+from .support.product import BUSY, CONFIGURATION, DONE, FAILED, INTEGRITY, REFUSED, USAGE
 from .support.user import make_service_directory
 from .support.waiting import wait_until
 from .support.workspace import Workspace
@@ -183,6 +183,78 @@ def test_an_attaching_that_was_killed_is_finished_by_the_next(archive: Archive) 
     finished = archive.pgkeeper("pitr", "attach", "cloud", "--json").exits(DONE).json
     assert finished["changed"] is False
     assert finished["backup"]["backup"]["kind"] == "full"
+
+
+def test_attaching_during_a_backup_says_that_its_own_is_still_due(archive: Archive) -> None:
+    archive.pgkeeper("pitr", "detach", "cloud").exits(DONE)
+    with archive.pgkeeper.start("pitr", "backup", "--kind", "full", "--to", "local", "--quiet") as running:
+        running.wait_for_child("pgbackrest")
+        running.signal(signal.SIGSTOP)
+        try:
+            busy = archive.pgkeeper("pitr", "attach", "cloud").exits(BUSY)
+        finally:
+            running.signal(signal.SIGCONT)
+        assert "repository cloud: attached" in busy.stdout
+        assert "a physical backup is already running" in busy.error
+        assert "its full backup is still due" in busy.stderr
+        assert "`pgkeeper pitr attach cloud` makes it" in busy.stderr
+        running.result()
+    again = archive.pitr("attach", "cloud").exits(DONE).json
+    assert (again["changed"], again["backup"]["backup"]["kind"], again["warnings"]) == (False, "full", [])
+
+
+def on_a_new_timeline(archive: Archive) -> str:
+    """Let the cluster become a standby at the end of its log, and promote it; returns the name of the new timeline's history."""
+    archive.cluster.stop()
+    (archive.cluster.data / "standby.signal").touch()
+    archive.cluster.start()
+    archive.cluster.execute("select pg_promote()")
+    archive.cluster.execute("insert into t values (1)")
+    return f"{archive.switch()[:8]}.history"
+
+
+def recovers_from_cloud(archive: Archive) -> bool:
+    """Whether the end of the log comes back from the second repository."""
+    side = archive.pitr("restore", "--latest", "--from", "cloud").exits(DONE).json["directory"]
+    same = archive.psql_at(Path(side), "select count(*) from t") == str(archive.cluster.query("select count(*) from t")[0][0])
+    archive.pgkeeper("pitr", "stop", str(side), "--remove").exits(DONE)
+    return same
+
+
+def test_a_timeline_that_began_while_a_repository_was_detached_can_be_recovered_from_it(archive: Archive) -> None:
+    archive.pgkeeper("pitr", "detach", "cloud").exits(DONE)
+    history = on_a_new_timeline(archive)
+    assert not list(cloud(archive).rglob(history))
+    attached = archive.pitr("attach", "cloud").exits(DONE).json
+    assert attached["backup"]["warnings"] == []
+    assert recovers_from_cloud(archive)
+
+
+def test_a_history_that_a_repository_lacks_is_sent_by_the_check_or_its_absence_told(archive: Archive) -> None:
+    history = on_a_new_timeline(archive)
+    archive.pgkeeper("pitr", "backup", "--kind", "full", "--to", "cloud").exits(DONE)
+    # The gap of a time when it was detached is told of once.
+    archive.pgkeeper("pitr", "check")
+    (there,) = cloud(archive).rglob(history)
+    kept = archive.cluster.data / "pg_wal" / history
+    there.unlink()
+    archive.pgkeeper("pitr", "check").exits(DONE)
+    assert there.read_bytes() == kept.read_bytes()
+
+    there.unlink()
+    away = kept.rename(archive.cluster.data / history)
+    try:
+        problems = archive.pitr("check").exits(FAILED).json["problems"]
+        assert [f"lacks {history}" in problem for problem in problems] == [True]
+        (outcome,) = archive.pitr("backup", "--to", "cloud").exits(DONE).json["outcomes"]
+        assert outcome["backup"] is not None
+        assert [f"lacks {history}" in warning for warning in outcome["warnings"]] == [True]
+        refused = archive.pgkeeper("pitr", "restore", "--latest", "--from", "cloud").exits(REFUSED)
+        assert f"lacks {history}" in refused.error
+    finally:
+        away.rename(kept)
+    archive.pgkeeper("pitr", "backup", "--to", "cloud").exits(DONE)
+    assert recovers_from_cloud(archive)
 
 
 def test_without_a_second_repository_there_is_nothing_to_attach(archive: Archive) -> None:

@@ -181,8 +181,11 @@ def attach_command(repository: _Detachable, json: JsonOption = False, quiet: Qui
     with door.progress() as progress:
         report = attach(repository, door.settings, progress)
     door.show("pitr-attach", report, lambda: show_attach(report))
-    if report.backup is not None and report.backup.error is not None:
-        complain(str(report.backup.error))
+    if report.backup is not None:
+        for warning in report.backup.warnings:
+            door.warn(f"{report.backup.repository}: {warning}")
     for warning in report.warnings:
         door.warn(warning)
+    if report.backup is not None and report.backup.error is not None:
+        complain(str(report.backup.error))
     finish(report.exit_status)

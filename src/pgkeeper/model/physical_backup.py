@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pgkeeper.model.wal import Segment
+from pgkeeper.model.wal import timeline_of
 
 BackupKind = Literal["full", "diff", "incr"]
 
@@ -42,4 +42,4 @@ class PhysicalBackup(BaseModel):
     @property
     def timeline(self) -> int:
         """The timeline it was made on."""
-        return Segment.parse(self.begin_segment).timeline
+        return timeline_of(self.begin_segment)

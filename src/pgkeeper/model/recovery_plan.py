@@ -17,7 +17,7 @@ from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.recovery_target import Target, show_time
 from pgkeeper.model.repository import REPOSITORIES
-from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn, parting, way_to
+from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, history_name, parse_lsn, parting, way_to
 
 _TICK = timedelta(microseconds=1)
 """PostgreSQL's smallest step of time."""
@@ -233,6 +233,7 @@ class _Planner:
     def _planned(
         self, stage: _Stage, backup: PhysicalBackup, target: Mapping[str, str], ends_at_lsn: str, serving: Collection[_Stage] = ()
     ) -> Plan:
+        self._require_history(stage.span.timeline)
         return Plan(
             repository=self._coverage.repository,
             backup=backup.label,
@@ -250,6 +251,14 @@ class _Planner:
     def _bounded(self, target: Mapping[str, str]) -> dict[str, str]:
         """Return a target with or without what lies at it, as it was asked for."""
         return {**target, "recovery_target_inclusive": "off" if self._target.exclusive else "on"}
+
+    def _require_history(self, timeline: int) -> None:
+        """Raise RefusedError for a timeline that PostgreSQL would not find: without its history it knows none but the first."""
+        if timeline > 1 and timeline not in self._histories:
+            raise self._refused(
+                f"the repository lacks {history_name(timeline)}, without which PostgreSQL does not follow timeline {timeline}",
+                "`pgkeeper pitr backup` sends it, as long as production is on that timeline",
+            )
 
     def _may_differ(self, timeline: int, other: int) -> bool:
         """Tell whether the target may lie where two timelines have parted already, and nobody said which one is meant."""

@@ -14,6 +14,18 @@ _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 _HISTORY = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)")
 
 
+def history_name(timeline: int) -> str:
+    """Return the file name of a timeline's history. Timeline 1 has none."""
+    return f"{timeline:08X}.history"
+
+
+def timeline_of(segment: str) -> int:
+    """Return the timeline of a segment by its file name, whatever its size. Raises ValueError for what is no segment's."""
+    if _SEGMENT.fullmatch(segment) is None:
+        raise ValueError(f"{segment!r} is no WAL segment")
+    return int(segment[:8], 16)
+
+
 def parse_lsn(text: str) -> int:
     """Return a position in bytes from `16/B374D848`. Raises ValueError for anything else."""
     found = _LSN.fullmatch(text)
@@ -37,10 +49,8 @@ class Segment:
     @classmethod
     def parse(cls, name: str, segment_bytes: int = DEFAULT_SEGMENT_BYTES) -> "Segment":
         """Return the segment of a file name. Raises ValueError for what is no segment's."""
-        if _SEGMENT.fullmatch(name) is None:
-            raise ValueError(f"{name!r} is no WAL segment")
-        per_id = _per_id(segment_bytes)
-        timeline, high, low = (int(name[at : at + 8], 16) for at in (0, 8, 16))
+        timeline, per_id = timeline_of(name), _per_id(segment_bytes)
+        high, low = (int(name[at : at + 8], 16) for at in (8, 16))
         if low >= per_id:
             raise ValueError(f"{name!r} is no WAL segment of {segment_bytes} bytes")
         return cls(timeline, high * per_id + low)

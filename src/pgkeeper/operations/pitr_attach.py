@@ -12,7 +12,7 @@ from pathlib import Path
 from pgkeeper.host.durable import fsync_directory
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import ConfigurationError, OperationFailed, PgkeeperError
+from pgkeeper.model.errors import BusyError, ConfigurationError, OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.pitr import (
@@ -47,7 +47,10 @@ class DetachReport(Message):
 
 
 class AttachReport(Message):
-    """Whether the repository was attached by this call, and the full backup that followed; None where none was owed."""
+    """Whether the repository was attached by this call, and the full backup that followed; None where none was owed.
+
+    With an error in `backup` the repository is attached all the same, and the backup still owed.
+    """
 
     repository: RepositoryName
     changed: bool
@@ -89,8 +92,10 @@ def detach(repository: RepositoryName, settings: Settings) -> DetachReport:
 def attach(repository: RepositoryName, settings: Settings, progress: Progress) -> AttachReport:
     """Write to a repository again, and make a full backup there: behind the gap in its log nothing is of use without.
 
-    First it is tried whether it can be reached, since one that can't be stops archiving to all. Killed in between, the next attach makes
-    the backup. Raises ConfigurationError (exit status 3) where there is no such repository, PgBackRestFailed where it can't be used.
+    First it is tried whether it can be reached, since one that can't be stops archiving to all. Where this is killed in between, or another
+    backup is at work, the next attach makes the backup.
+
+    Raises ConfigurationError (exit status 3) where there is no such repository, PgBackRestFailed where it can't be used.
     """
     pgbackrest(settings)
     _require_configured(settings)
@@ -109,8 +114,24 @@ def attach(repository: RepositoryName, settings: Settings, progress: Progress) -
     if not changed and not known.owes_backup:
         return AttachReport(repository=repository, changed=False, backup=None)
     progress.note(f"a full backup to {repository} follows: what was archived there before has a gap behind it")
-    made = pitr_backup(PitrBackupRequest(kind="full", to=repository), settings, progress)
-    return AttachReport(repository=repository, changed=changed, backup=made.outcomes[0], warnings=made.warnings)
+    backup, warnings = _back_up(repository, settings, progress)
+    if backup.error:
+        due = f"repository {repository} is attached, but its full backup is still due"
+        warnings = (
+            *warnings,
+            f"{due}, and nothing can be brought back from there until then: `pgkeeper pitr attach {repository}` makes it",
+        )
+    return AttachReport(repository=repository, changed=changed, backup=backup, warnings=warnings)
+
+
+def _back_up(repository: RepositoryName, settings: Settings, progress: Progress) -> tuple[PitrBackupOutcome, tuple[str, ...]]:
+    try:
+        made = pitr_backup(PitrBackupRequest(kind="full", to=repository), settings, progress)
+    except BusyError as error:
+        # Its own hint is about an option that attaching has not.
+        busy = BusyError(error.what, error.why, "wait for it").info
+        return PitrBackupOutcome(repository=repository, kind="full", error=busy), ()
+    return made.outcomes[0], made.warnings
 
 
 def _try(repository: RepositoryName, settings: Settings) -> None:

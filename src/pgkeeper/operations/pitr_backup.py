@@ -13,13 +13,14 @@ from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.pitr import attached, pgbackrest, require_attached
 from pgkeeper.operations.pitr_detached import Detached, read_detached, write_detached
+from pgkeeper.operations.pitr_history import history_problem
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_pitr_failed
 from pgkeeper.pgbackrest.backup import backup, held
 from pgkeeper.pgbackrest.info import info
 from pgkeeper.pgbackrest.program import PgBackRest, PgBackRestFailed
-from pgkeeper.postgres.archiver import cluster_bytes
+from pgkeeper.postgres.archiver import cluster_bytes, history_file
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
 
@@ -84,16 +85,19 @@ def _one(name: RepositoryName, wanted: BackupKind | None, program: PgBackRest, s
     kind = wanted
     try:
         owed = read_detached(settings, name)
-        kind = wanted or _due(info(program, number_of(name)).backups, owed, datetime.now(UTC))
-        with server(settings).connect_maintenance() as session, told("asking the server for its size"):
+        known = info(program, number_of(name))
+        kind = wanted or _due(known.backups, owed, datetime.now(UTC))
+        with server(settings).connect_maintenance() as session, told("asking the server for its size and timeline"):
             require_superuser(session)
-            size = cluster_bytes(session)
+            size, history = cluster_bytes(session), history_file(session)
+        lacking = history_problem(history, name, known.archive_id, program)
         progress.phase(f"{kind} backup to {name}")
         label, warnings = backup(program, number_of(name), kind, size, progress)
         made = next((one for one in info(program, number_of(name)).backups if one.label == label), None)
         if made is not None and made.kind == "full" and owed.owes_backup:
             write_detached(settings, name, Detached())
         log.info("physical backup made", repository=name, label=label, kind=made.kind if made else kind)
+        warnings = (lacking, *warnings) if lacking else warnings
         return PitrBackupOutcome(repository=name, kind=kind, backup=made, seconds=round(time.monotonic() - began, 2), warnings=warnings)
     except Exception as error:  # noqa: BLE001 - one repository never stands in the way of the other
         found = as_error_info(_busy(error), f"a physical backup to repository {name}")

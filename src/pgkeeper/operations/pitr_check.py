@@ -1,4 +1,7 @@
-"""Find out every hour whether any second can be brought back: end a segment, see it arrive in every repository, look for gaps."""
+"""Find out every hour whether any second can be brought back: end a segment, see it arrive in every repository, look for gaps.
+
+A repository that lacks the history of production's timeline gets it.
+"""
 
 import shutil
 import time
@@ -21,13 +24,14 @@ from pgkeeper.operations.pitr import attached, detached, pgbackrest
 from pgkeeper.operations.pitr_archiving import archiving_of
 from pgkeeper.operations.pitr_coverage import look_into
 from pgkeeper.operations.pitr_detached import detached_since
+from pgkeeper.operations.pitr_history import history_problem
 from pgkeeper.operations.pitr_told import ToldRecord
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.tell_owner import tell_pitr_failed
 from pgkeeper.pgbackrest.archive_has import archive_has
 from pgkeeper.pgbackrest.program import PgBackRest
-from pgkeeper.postgres.archiver import archiver_state, end_segment, is_waiting, wal_bytes_per_second
+from pgkeeper.postgres.archiver import archiver_state, end_segment, history_file, is_waiting, wal_bytes_per_second
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
 
@@ -98,6 +102,7 @@ class _Check:
     segment: str | None = None
     seconds: float | None = None
     hours: float | None = None
+    history: Path | None = None
     problems: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -108,6 +113,7 @@ class _Check:
         try:
             with server(self.settings).connect_maintenance() as session, told("checking the archive"):
                 require_superuser(session)
+                self.history = history_file(session)
                 self._archive(session)
         except PgkeeperError as error:
             self.problems.append(str(error))
@@ -128,6 +134,8 @@ class _Check:
             there = self._has(name, known.info.archive_id)
             if self.seconds is not None and not there:
                 self.problems.append(f"the server takes its log for archived, but repository {name} has no segment {self.segment}")
+            if lacking := history_problem(self.history, name, known.info.archive_id, self.program):
+                self.problems.append(lacking)
             newest = max((span.timeline for span in known.coverage.spans), default=0)
             for gap in known.coverage.gaps:
                 self._gap(name, gap, is_newest=gap.timeline >= newest)

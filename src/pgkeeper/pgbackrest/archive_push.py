@@ -1,15 +1,29 @@
-"""`pgbackrest archive-push`: PostgreSQL calls it. We only end what is under way, where the repositories it writes to are others by now."""
+"""`pgbackrest archive-push`: PostgreSQL calls it.
+
+We only send a history once more, and end what is under way where the repositories it writes to are others by now.
+"""
 
 import os
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
-from pgkeeper.pgbackrest.program import PgBackRest
+from pgkeeper.pgbackrest.program import IMPATIENT, PgBackRest
 from pgkeeper.pgbackrest.under_way import under_way
 
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.05
+_PUSH_SECONDS = 300.0
+
+
+def push_history(program: PgBackRest, history: Path) -> None:
+    """Send a timeline's history to every attached repository, and wait until it is there; one that has it already may get it again.
+
+    Raises PgBackRestFailed where one of them did not get it; the others have it all the same.
+    """
+    # Asynchronously the file would be looked for in the spool directory, among what the server itself has sent.
+    program.output("archive-push", IMPATIENT, "--no-archive-async", str(history), timeout=_PUSH_SECONDS)
 
 
 def end_pushes(program: PgBackRest) -> int:

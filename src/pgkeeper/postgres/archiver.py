@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from pgkeeper.model.errors import RefusedError
+from pgkeeper.model.wal import history_name
+from pgkeeper.model.wal_forecast import wal_rate
 from pgkeeper.postgres.server import Session
 
 _STATE = """
@@ -23,6 +26,11 @@ _RECENT_SEGMENTS = """
 SELECT count(*) AS segments, extract(epoch FROM now() - min(modification))::float AS seconds
 FROM pg_ls_waldir()
 WHERE name ~ '^[0-9A-F]{24}$' AND modification >= now() - interval '1 hour' AND name <= pg_walfile_name(pg_current_wal_lsn())
+"""
+# pg_control names a new timeline only from its first checkpoint on.
+_TIMELINE = """
+SELECT current_setting('data_directory') AS data_directory,
+       CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline
 """
 _CLUSTER_BYTES = "SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint AS bytes FROM pg_database"
 
@@ -70,7 +78,7 @@ def wal_bytes_per_second(session: Session, segment_bytes: int) -> float:
     """Return how fast the log grew within the last hour, from the segments that were written."""
     row = session.execute(_RECENT_SEGMENTS).fetchone()
     assert row is not None
-    return float(row["segments"] * segment_bytes / max(row["seconds"] or 0.0, 60.0))
+    return wal_rate(row["segments"], row["seconds"] or 0.0, segment_bytes)
 
 
 def cluster_bytes(session: Session) -> int:
@@ -78,6 +86,17 @@ def cluster_bytes(session: Session) -> int:
     row = session.execute(_CLUSTER_BYTES).fetchone()
     assert row is not None
     return int(row["bytes"])
+
+
+def history_file(session: Session) -> Path | None:
+    """Return where the history of the timeline lies that the server writes, if it has it still.
+
+    None on timeline 1, which has no history, and on a standby, which writes none.
+    """
+    row = session.execute(_TIMELINE).fetchone()
+    assert row is not None
+    timeline = int(row["timeline"] or "1", 16)
+    return Path(row["data_directory"]) / "pg_wal" / history_name(timeline) if timeline > 1 else None
 
 
 @dataclass(frozen=True)

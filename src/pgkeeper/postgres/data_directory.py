@@ -9,7 +9,7 @@ from pathlib import Path
 from pgkeeper.host.durable import fsync_directory
 from pgkeeper.host.processes import run
 from pgkeeper.model.errors import OperationFailed
-from pgkeeper.model.wal import Segment, format_lsn, parse_lsn, way_to
+from pgkeeper.model.wal import Segment, format_lsn, history_name, parse_lsn, way_to
 from pgkeeper.postgres.programs import program
 
 _SECONDS = 60
@@ -120,7 +120,7 @@ def waiting_for_archive(data: Path) -> list[str]:
 
 def began_at(data: Path, timeline: int) -> str:
     """Return at which position a timeline above 1 branched off, by its history file. Raises OperationFailed when that says nothing."""
-    file = data / "pg_wal" / f"{timeline:08X}.history"
+    file = data / "pg_wal" / history_name(timeline)
     try:
         return format_lsn(way_to(timeline, file.read_text(encoding="utf-8"))[-1].begin)
     except (OSError, ValueError) as error:
@@ -136,7 +136,7 @@ def announce_timeline(data: Path, timeline: int, facts: ControlFacts) -> list[st
     """
     log, status = data / "pg_wal", data / "pg_wal" / "archive_status"
     current = Segment.holding(timeline, facts.position, facts.segment_bytes)
-    names = [f"{timeline:08X}.history"] if (log / f"{timeline:08X}.history").exists() else []
+    names = [history_name(timeline)] if (log / history_name(timeline)).exists() else []
     segments = [path.name for path in log.iterdir() if re.fullmatch(f"{timeline:08X}[0-9A-F]{{16}}", path.name)]
     names += [name for name in segments if Segment.parse(name, facts.segment_bytes) < current]
     wanted = [name for name in sorted(names) if not (status / f"{name}.done").exists()]

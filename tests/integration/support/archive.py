@@ -127,9 +127,9 @@ class Archive:
         return str(name)
 
 
-def archived(workspace: Workspace, name: str) -> Archive:
+def archived(workspace: Workspace, name: str, segment_mb: int = 16) -> Archive:
     """Make a cluster that archives, with its stanza, and no backup yet."""
-    cluster = Cluster(workspace, name)
+    cluster = Cluster(workspace, name, segment_mb)
     pgkeeper = Pgkeeper(cluster, workspace.path / f"{name}-keeper")
     places = {place: make_service_directory(pgkeeper.home / place) for place in ("repository", "spool", "locks", "pgbackrest-logs")}
     configuration = pgkeeper.home / "pgbackrest.conf"

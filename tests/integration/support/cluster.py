@@ -69,17 +69,18 @@ superuser root postgres
 
 
 class Cluster:
-    """A running server; `socket_directory` and `port` are what a libpq client needs."""
+    """A running server; `socket_directory` and `port` are what a libpq client needs. Its segments of the log have `segment_mb` MB."""
 
-    def __init__(self, workspace: Workspace, name: str = "cluster") -> None:
+    def __init__(self, workspace: Workspace, name: str = "cluster", segment_mb: int = 16) -> None:
         self.socket_directory = workspace.directory(f"{name}-run", 0o755)
         self.data = workspace.directory(f"{name}-data")
         self.port = free_port()
-        self._initialise()
+        self._initialise(segment_mb)
         self.start()
 
-    def _initialise(self) -> None:
-        self._as_server("initdb", "--pgdata", str(self.data), "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--auth=peer")
+    def _initialise(self, segment_mb: int = 16) -> None:
+        options = ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--auth=peer", f"--wal-segsize={segment_mb}"]
+        self._as_server("initdb", "--pgdata", str(self.data), *options)
         settings = SETTINGS.format(version=major_version())
         settings += f"port = {self.port}\nunix_socket_directories = '{self.socket_directory}'\n"
         with (self.data / "postgresql.conf").open("a") as file:

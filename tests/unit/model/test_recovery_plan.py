@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -413,6 +414,18 @@ def test_latest_is_never_the_end_of_a_timeline_that_was_left() -> None:
     with pytest.raises(RefusedError, match="--timeline 1"):
         plan(undone, Target(kind="latest"))
     assert plan(undone, Target(kind="latest"), timeline=1).timeline == 1
+
+
+def test_a_timeline_is_not_followed_without_its_history() -> None:
+    segments = frozenset({*WHOLE.segments, Segment(2, 5), Segment(2, 6)})
+    lacking = Repository((made(1, 2, 2), made(2, 5, 5)), segments)
+    for target in (Target(kind="latest"), Target(kind="immediate"), time(when(6 * BYTES)), Target(kind="lsn", lsn=format_lsn(6 * BYTES))):
+        with pytest.raises(RefusedError, match="pgkeeper pitr backup") as raised:
+            plan(lacking, target)
+        assert "00000002.history" in raised.value.why
+        assert plan(lacking, target, timeline=1).timeline == 1
+    whole = replace(lacking, histories={2: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"})
+    assert plan(whole, Target(kind="immediate")).timeline == 2
 
 
 def test_latest_behind_a_gap_is_refused_with_how_far_the_log_goes() -> None:

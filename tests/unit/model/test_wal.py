@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgkeeper.model.wal import Leg, Segment, format_lsn, parse_lsn, parting, segment_on, way_to
+from pgkeeper.model.wal import Leg, Segment, format_lsn, parse_lsn, parting, segment_on, timeline_of, way_to
 
 SIZES = st.sampled_from([1 << shift for shift in range(20, 31)])
 POSITIONS = st.integers(0, (1 << 64) - 1)
@@ -20,6 +20,7 @@ def test_a_position_is_read_as_it_is_written(position: int) -> None:
 def test_the_segment_of_a_position_is_found_by_its_name(timeline: int, position: int, size: int) -> None:
     segment = Segment.holding(timeline, position, size)
     assert Segment.parse(segment.name(size), size) == segment
+    assert timeline_of(segment.name(size)) == timeline
     assert segment.begin(size) <= position < segment.begin(size) + size
 
 
