@@ -162,9 +162,11 @@ def test_a_table_that_cannot_be_read_is_damage_also_without_amcheck(files: Clust
         create table parent (n int) partition by list (n); create table part partition of parent for values in (1);
         create materialized view not_yet as select 1 as n with no data; create view seen as select 1 / 0 as n;
         create table empty (); create unlogged table fast (n int); alter database rows set constraint_exclusion = on;
-        create function boom(int) returns int immutable language plpgsql as 'begin return n from only_while_made; end';
-        create table only_while_made as select 1 as n; create table theirs (n int); create index on theirs (boom(1));
-        drop table only_while_made;
+        create table meanwhile (); create table theirs (n int);
+        create function boom(int) returns int immutable language plpgsql
+            as $$begin if to_regclass('public.meanwhile') is null then raise 'mine'; end if; return 1; end$$;
+        create index on theirs (boom(1));
+        drop table meanwhile;
         """,
     )
     seen = check_all_pages(Recovered(files.data, files.data))

@@ -63,8 +63,8 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     assert archive.cluster.query("select system_identifier from pg_control_system()") == [(system,)]
     assert (replaced["timeline"], replaced["archived"], replaced["unchecked"], replaced["changed"]) == (2, True, [], True)
     assert replaced["backup"] is not None
-    # Those of three databases, with all that PostgreSQL itself has there.
-    assert replaced["tables_read"] > 150
+    # Those of two databases, with all that PostgreSQL itself has there.
+    assert replaced["tables_read"] > 100
     assert 0 < replaced["downtime_seconds"] < 60
     assert Path(replaced["kept_as"], "PG_VERSION").exists()
     assert archive.cluster.query("select pg_tablespace_location(oid) from pg_tablespace where spcname = 'fast'") == [

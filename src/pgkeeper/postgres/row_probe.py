@@ -36,9 +36,9 @@ class RowProbe:
 def probe_rows(server: Server, database: str) -> RowProbe:
     """Ask every table and materialized view of a database for a first row, those of the catalog too. Changes nothing, runs nobody's code.
 
-    Left out are foreign and temporary tables, what keeps its rows by another access method than PostgreSQL's own, and what has functions,
-    operators or types of somebody's own in the expressions of its indexes or statistics. Raises OperationFailed when the database can't be
-    reached or looked into.
+    The cluster is one that nobody else is at. Left out are foreign and temporary tables, what keeps its rows by another access method than
+    PostgreSQL's own, and what has functions, operators or types of somebody's own in the expressions of its indexes or statistics. Raises
+    OperationFailed when the database can't be reached or looked into.
     """
     with server.connect(database) as session:
         try:
@@ -56,8 +56,6 @@ def _probe(session: Session) -> RowProbe:
         try:
             session.execute(query)
             read += 1
-        except psycopg.errors.UndefinedTable:
-            continue
         except psycopg.Error as error:
             if session.closed:
                 raise
