@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import nullcontext
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,20 @@ def test_only_the_process_of_that_root_file_system_is_ended(tmp_path: Path, monk
         (tmp_path / str(number) / "cmdline").write_bytes(line.replace(" ", "\0").encode() + b"\0")
     monkeypatch.setattr(machines, "PROC", tmp_path)
     assert sorted(machines.processes(Path("/roots/db1"))) == [1, 4]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_whether_a_host_has_ended_counts_and_not_what_killing_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool) -> None:
+    def fail(_command: list[str]) -> str:
+        raise HostsFailed("Failed to send signal SIGKILL to auxiliary processes")
+
+    states = chain(["active"], repeat("inactive" if ends else "active"))
+    for name, value in {"run": fail, "PROC": tmp_path, "EXPORTS": tmp_path, "SECONDS_TO_END": 0}.items():
+        monkeypatch.setattr(machines, name, value)
+    monkeypatch.setattr(control_groups, "end", lambda _pattern: None)
+    monkeypatch.setattr(machines, "_state", lambda _service: next(states))
+    with nullcontext() if ends else pytest.raises(HostsFailed, match="cannot be ended"):
+        machines.end(PLACE, "db1")
 
 
 def test_a_host_that_is_lost_leaves_no_file_and_the_others_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
