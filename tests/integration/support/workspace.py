@@ -17,15 +17,16 @@ from pathlib import Path
 from .binaries import server_binary
 from .user import SERVICE_USER, make_service_directory
 
-PREFIX = "pgkeeper-it-"
+# Not /tmp, which is often kept in memory, and then too small for clusters. Short, since a socket's path has an end.
+PLACE, PREFIX = Path("/var/tmp"), "pgk-"
 
 
 class Workspace:
-    """A session's directory under the system's temporary directory; traversable by `postgres`."""
+    """A session's directory for large temporary files; traversable by `postgres`."""
 
     def __init__(self) -> None:
         clear_dead_workspaces()
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
         self.path.chmod(0o755)
         self._lock = os.open(self.path / "session.lock", os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -45,14 +46,14 @@ class Workspace:
 
 def clear_dead_workspaces() -> None:
     """Clear the directories of sessions that no longer live."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for path in PLACE.glob(f"{PREFIX}*"):
         if _is_dead(path):
             clear(path)
 
 
 def live_workspaces() -> int:
     """How many sessions live now, this one included."""
-    return sum(not _is_dead(path) for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+    return sum(not _is_dead(path) for path in PLACE.glob(f"{PREFIX}*"))
 
 
 def clear(path: Path) -> None:
