@@ -159,7 +159,7 @@ class ArchivedCluster(Cluster):
 
     def end_segment(self) -> str:
         """End the segment that is being written, and return its name; there must be something in it."""
-        return self.query("SELECT pg_walfile_name(pg_switch_wal())")
+        return self.query("SELECT pg_walfile_name(pg_switch_wal() - 1)")
 
     def waiting(self) -> list[str]:
         """Return the segments that are full and not archived, the oldest first."""

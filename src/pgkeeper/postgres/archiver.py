@@ -32,6 +32,12 @@ _TIMELINE = """
 SELECT current_setting('data_directory') AS data_directory,
        CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline
 """
+# A position is where a record ends: the byte before it is in the record's segment. Asked for a position on the border of two, PostgreSQL
+# names the first before version 17, the second since (release notes of 17).
+_RESTORE_POINT = """
+SELECT lsn::text, pg_walfile_name(lsn - 1) AS segment, clock_timestamp() AS at FROM pg_create_restore_point(%s) AS lsn
+"""
+_SWITCH = "SELECT pg_walfile_name(pg_switch_wal() - 1) AS segment"
 _CLUSTER_BYTES = "SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint AS bytes FROM pg_database"
 
 
@@ -111,9 +117,7 @@ class Marked:
 def create_restore_point(session: Session, name: str) -> Marked:
     """Write a restore point. Raises RefusedError on a standby, which can't."""
     _require_primary(session, "a mark can only be made on the primary")
-    row = session.execute(
-        "SELECT lsn::text, pg_walfile_name(lsn) AS segment, clock_timestamp() AS at FROM pg_create_restore_point(%s) AS lsn", (name,)
-    ).fetchone()
+    row = session.execute(_RESTORE_POINT, (name,)).fetchone()
     assert row is not None
     return Marked(**row)
 
@@ -125,7 +129,7 @@ def end_segment(session: Session, why: str) -> str:
     """
     _require_primary(session, "only the primary ends segments")
     session.execute("SELECT pg_create_restore_point(%s)", (why,))
-    row = session.execute("SELECT pg_walfile_name(pg_switch_wal()) AS segment").fetchone()
+    row = session.execute(_SWITCH).fetchone()
     assert row is not None
     return str(row["segment"])
 

@@ -120,8 +120,8 @@ class Archive:
         shutil.rmtree(self.cluster.data)
 
     def switch(self) -> str:
-        """End the current segment, wait until it is archived, and return its name."""
-        ((name,),) = self.cluster.query("select pg_walfile_name(pg_switch_wal())")
+        """End the current segment, or the last one if nothing was written since; wait until it is archived, and return its name."""
+        ((name,),) = self.cluster.query("select pg_walfile_name(pg_switch_wal() - 1)")
         reached = "select last_archived_wal >= %s from pg_stat_archiver"
         wait_until(lambda: self.cluster.query(reached, name) == [(True,)], f"{name} in the archive", 60)
         return str(name)
