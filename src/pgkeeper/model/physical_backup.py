@@ -1,5 +1,6 @@
 """Physical backups: copies of a cluster's files, from which recovery begins. As pgBackRest tells of them."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -8,6 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from pgkeeper.model.wal import timeline_of
 
 BackupKind = Literal["full", "diff", "incr"]
+
+_FULL_EVERY = timedelta(days=7)
+# A timetable that fires at the same minute each week would find a week not quite over.
+_EARLY = timedelta(hours=6)
 
 
 class PhysicalBackup(BaseModel):
@@ -43,3 +48,9 @@ class PhysicalBackup(BaseModel):
     def timeline(self) -> int:
         """The timeline it was made on."""
         return timeline_of(self.begin_segment)
+
+
+def kind_due(backups: Iterable[PhysicalBackup], now: datetime, *, gap: bool) -> BackupKind:
+    """Return which kind a repository is to get next: full where no full one is younger than a week, or there is a gap in the log since."""
+    full = [backup.started_at for backup in backups if backup.kind == "full"]
+    return "diff" if full and now - max(full) < _FULL_EVERY - _EARLY and not gap else "full"

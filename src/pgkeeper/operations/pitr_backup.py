@@ -1,13 +1,12 @@
 """Make a physical backup in every attached repository: moments behind it can be brought back from it."""
 
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import BusyError, ErrorInfo
-from pgkeeper.model.physical_backup import BackupKind, PhysicalBackup
+from pgkeeper.model.physical_backup import BackupKind, PhysicalBackup, kind_due
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.failures import as_error_info
@@ -23,10 +22,6 @@ from pgkeeper.pgbackrest.program import PgBackRest, PgBackRestFailed
 from pgkeeper.postgres.archiver import cluster_bytes, history_file
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
-
-_FULL_EVERY = timedelta(days=7)
-# A timetable that fires at the same minute each week would find a week not quite over.
-_EARLY = timedelta(hours=6)
 
 
 class PitrBackupRequest(Message):
@@ -86,7 +81,7 @@ def _one(name: RepositoryName, wanted: BackupKind | None, program: PgBackRest, s
     try:
         owed = read_detached(settings, name)
         known = info(program, number_of(name))
-        kind = wanted or _due(known.backups, owed, datetime.now(UTC))
+        kind = wanted or kind_due(known.backups, datetime.now(UTC), gap=owed.owes_backup)
         with server(settings).connect_maintenance() as session, told("asking the server for its size and timeline"):
             require_superuser(session)
             size, history = cluster_bytes(session), history_file(session)
@@ -103,12 +98,6 @@ def _one(name: RepositoryName, wanted: BackupKind | None, program: PgBackRest, s
         found = as_error_info(_busy(error), f"a physical backup to repository {name}")
         log.error("physical backup failed", repository=name, error=str(found))
         return PitrBackupOutcome(repository=name, kind=kind, seconds=round(time.monotonic() - began, 2), error=found)
-
-
-def _due(backups: Sequence[PhysicalBackup], owed: Detached, now: datetime) -> BackupKind:
-    """Return which kind is due: full where none is younger than a week, or where the log has a gap since."""
-    full = [backup.started_at for backup in backups if backup.kind == "full"]
-    return "diff" if full and now - max(full) < _FULL_EVERY - _EARLY and not owed.owes_backup else "full"
 
 
 def _busy(error: Exception) -> Exception:
