@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from .support.archive import Archive, archived
+from .support.processes import all_command_lines
 from .support.product import DONE, FAILED, INTEGRITY
 from .support.server_unit import ServerUnit
 from .support.workspace import Workspace
@@ -42,6 +43,34 @@ else:
     report = replace_cluster(request, settings, Meanwhile())
 print(report.model_dump_json())
 """
+
+# Does what was asked for, with a repository that does not answer. It is given up after seconds instead of a quarter of an hour, or the
+# person who waits gives up.
+SILENT = """
+import signal, sys
+from pgkeeper.model.progress import NullProgress
+from pgkeeper.operations import recovery
+from pgkeeper.operations.pitr_request import RecoveryWish
+from pgkeeper.operations.pitr_restore import PitrRestoreRequest, pitr_restore
+from pgkeeper.operations.replace_cluster import ReplaceClusterRequest, replace_cluster
+from pgkeeper.postgres import side_cluster
+from pgkeeper.settings import load_settings
+way, who = sys.argv[1:]
+recovery.restore_command = lambda *_: "sleep 4711"
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+class Impatient(NullProgress):
+    def phase(self, name):
+        if name.startswith("replay") and who == "person":
+            signal.alarm(2)
+if who == "pgkeeper":
+    side_cluster._STILL_SECONDS = 2
+wish = RecoveryWish(latest=True)
+if way == "beside":
+    pitr_restore(PitrRestoreRequest(wish=wish), load_settings(), Impatient())
+else:
+    replace_cluster(ReplaceClusterRequest(wish=wish, confirmation="RESTORE"), load_settings(), Impatient())
+"""
+GAVE_UP = {"pgkeeper": "OperationFailed: recovery stands still: nothing was replayed for 2 s", "person": "KeyboardInterrupt"}
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +106,11 @@ def found_beside(archive: Archive, report: dict[str, Any]) -> str:
     answer = archive.psql_at(Path(report["directory"]), "select string_agg(n::text, ',' order by n) from t")
     archive.pgkeeper("pitr", "stop", report["directory"], "--remove").exits(DONE)
     return answer
+
+
+def at_work_beside(archive: Archive) -> list[Path]:
+    """Which side clusters have a server."""
+    return list((archive.pgkeeper.state / "pitr" / "side").glob("*/data/postmaster.pid"))
 
 
 @pytest.mark.parametrize(("way", "when"), [("beside", "fetch"), ("replace", "fetch"), ("in place", "archive the log")])
@@ -134,5 +168,23 @@ def test_damaged_log_is_not_the_end_of_the_log(archive: Archive, middle: Path, w
     shutil.copyfile(before, middle)
     run = archive.pitr(*wish).exits(INTEGRITY)
     assert "recovery ended before the end of the log" in run.output
+    assert at_work_beside(archive) == []
     middle.write_bytes(whole)
     archive.pitr(*wish).exits(DONE)
+
+
+@pytest.mark.parametrize("who", ["pgkeeper", "person"])
+@pytest.mark.parametrize("way", ["beside", "replace"])
+def test_a_recovery_that_is_given_up_leaves_nothing_at_work_and_production_as_it_was(
+    archive: Archive, unit: ServerUnit, way: str, who: str
+) -> None:
+    archive.write(1)
+    sides = archive.pgkeeper.state / "pitr" / "side"
+    before = set(sides.glob("*"))
+    failed = archive.pgkeeper.program(SILENT, way, who)
+    assert GAVE_UP[who] in failed.stderr
+    # What is of no use is gone, or it is said where it lies.
+    left = [f"`pgkeeper pitr stop {side} --remove` removes it" in failed.stderr for side in set(sides.glob("*")) - before]
+    assert left == ([True] if (way, who) == ("beside", "pgkeeper") else [])
+    assert (archive.numbers(), at_work_beside(archive)) == ([1], [])
+    assert not any("sleep 4711" in line for line in all_command_lines())

@@ -182,8 +182,7 @@ def stop_command(
     """Stop a cluster that was recovered beside production, and with --remove remove it."""
     from pgkeeper.operations.side_server import stop_side
 
-    open_door()
-    stop_side(directory, clear=remove)
+    stop_side(directory, open_door().settings, clear=remove)
     say(f"{directory} is {'removed' if remove else 'stopped'}.")
 
 

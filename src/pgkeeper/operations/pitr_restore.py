@@ -2,12 +2,14 @@
 
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import PgkeeperError
+from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.asked_before import asked_for, require_same
@@ -20,12 +22,13 @@ from pgkeeper.operations.side_place import (
     mark,
     marker_of,
     productions_places,
+    remove,
     require_place,
     side_cluster,
 )
 from pgkeeper.postgres.data_directory import major_of
 from pgkeeper.postgres.export import export_table
-from pgkeeper.postgres.side_cluster import PORT
+from pgkeeper.postgres.side_cluster import PORT, SideCluster
 from pgkeeper.settings import Settings
 
 _ID = "%Y%m%dT%H%M%S"
@@ -126,7 +129,7 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
     """Recover into a directory of its own, and leave the server running there.
 
     Raises PgkeeperError: UsageError or RefusedError before anything is written, OperationFailed when recovery fails; what was written then
-    stays for a look, and goes with the next recovery into the same directory.
+    stays for a look, and goes with the next recovery into the same directory. Interrupted by a signal it removes what it has written.
     """
     began = time.monotonic()
     at = datetime.now(UTC)
@@ -145,7 +148,8 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
         )  # fmt: skip
         cluster = claim(directory, marker, productions_places(settings), size_of(planned))
         recovery = Recovery(planned, cluster, settings, progress)
-        found = recovery.beside(directory)
+        with _told_where_it_stays(cluster):
+            found = recovery.beside(directory)
         marker = marker.model_copy(update={"state": "recovered", "new_timeline": found.timeline, "recovered_at": datetime.now(UTC)})
         mark(directory, marker)
         if request.exports:
@@ -153,6 +157,20 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
                 marker = _export(request, directory, marker)
     log.info("cluster recovered", directory=str(directory), target=marker.target, backup=planned.plan.backup)
     return _report(marker, directory, began, phases=recovery.phases, warnings=tuple(recovery.warnings))
+
+
+@contextmanager
+def _told_where_it_stays(cluster: SideCluster) -> Iterator[None]:
+    """Let an error say where that lies which was written; who interrupts us is told nothing any more, and so it is removed."""
+    try:
+        yield
+    except PgkeeperError as error:
+        stays = f"what was written stays in {cluster.directory}: `pgkeeper pitr stop {cluster.directory} --remove` removes it"
+        raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, stays) if part)) from error
+    except KeyboardInterrupt:
+        with suppress(OperationFailed):
+            remove(cluster)
+        raise
 
 
 def _report(

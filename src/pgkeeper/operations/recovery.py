@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pgkeeper.host.confinement import confinement_problem
@@ -45,11 +45,17 @@ class Recovery:
     def beside(self, directory: Path) -> ClusterIdentity:
         """Fetch and replay into the directory of a side cluster, tablespaces and all; return what the cluster is then.
 
-        Raises what `fetch` and `recover` raise.
+        Its server runs on then. Raises what `fetch` and `recover` raise; the server is stopped before, and the files stay.
         """
         places, data = directory / "tablespaces", self._cluster.data
         self.fetch({oid: places / str(oid) for oid in self.tablespaces()})
-        found = self.recover(lambda location: places / f"later{location}".replace("/", "-"))
+        try:
+            found = self.recover(lambda location: places / f"later{location}".replace("/", "-"))
+        except BaseException:
+            # It would ask the repository for log as long as the host runs, or let people look at what is not what they asked for.
+            with suppress(OperationFailed):
+                self._cluster.stop()
+            raise
         # Whoever starts the cluster by hand, outside of its confinement, is to find them here as well.
         links = tablespace_links(data)
         link_tablespaces(data, {oid: self.made[location] for oid, location in links.items() if location in self.made})

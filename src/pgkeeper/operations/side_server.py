@@ -21,10 +21,11 @@ def start_side(directory: Path, settings: Settings) -> None:
         cluster.start()
 
 
-def stop_side(directory: Path, *, clear: bool) -> None:
-    """Stop a side cluster, and with `clear` remove it. Raises UsageError when there is none."""
+def stop_side(directory: Path, settings: Settings, *, clear: bool) -> None:
+    """Stop a side cluster, and with `clear` remove it. Raises UsageError when there is none, BusyError while it is being recovered."""
     cluster = require_side(directory)
-    if clear:
-        remove(cluster)
-    else:
-        cluster.stop()
+    with exclusive(settings.state_dir, f"side {directory}", f"a recovery into {directory}"):
+        if clear:
+            remove(cluster)
+        else:
+            cluster.stop()
