@@ -48,25 +48,33 @@ print(report.model_dump_json())
 # person who waits gives up.
 SILENT = """
 import signal, sys
+from pathlib import Path
+from pgkeeper.model.errors import BusyError
 from pgkeeper.model.progress import NullProgress
 from pgkeeper.operations import recovery
 from pgkeeper.operations.pitr_request import RecoveryWish
 from pgkeeper.operations.pitr_restore import PitrRestoreRequest, pitr_restore
 from pgkeeper.operations.replace_cluster import ReplaceClusterRequest, replace_cluster
+from pgkeeper.operations.side_server import stop_side
 from pgkeeper.postgres import side_cluster
 from pgkeeper.settings import load_settings
-way, who = sys.argv[1:]
+way, who, side = sys.argv[1:]
 recovery.restore_command = lambda *_: "sleep 4711"
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 class Impatient(NullProgress):
     def phase(self, name):
         if name.startswith("replay") and who == "person":
             signal.alarm(2)
+        if name.startswith("replay") and way == "beside":
+            try:
+                stop_side(Path(side), load_settings(), clear=True)
+            except BusyError as error:
+                print(error)
 if who == "pgkeeper":
     side_cluster._STILL_SECONDS = 2
 wish = RecoveryWish(latest=True)
 if way == "beside":
-    pitr_restore(PitrRestoreRequest(wish=wish), load_settings(), Impatient())
+    pitr_restore(PitrRestoreRequest(wish=wish, to_dir=side), load_settings(), Impatient())
 else:
     replace_cluster(ReplaceClusterRequest(wish=wish, confirmation="RESTORE"), load_settings(), Impatient())
 """
@@ -179,12 +187,12 @@ def test_a_recovery_that_is_given_up_leaves_nothing_at_work_and_production_as_it
     archive: Archive, unit: ServerUnit, way: str, who: str
 ) -> None:
     archive.write(1)
-    sides = archive.pgkeeper.state / "pitr" / "side"
-    before = set(sides.glob("*"))
-    failed = archive.pgkeeper.program(SILENT, way, who)
+    side = archive.pgkeeper.state / "pitr" / "side" / "given-up"
+    failed = archive.pgkeeper.program(SILENT, way, who, str(side))
     assert GAVE_UP[who] in failed.stderr
+    assert (f"a recovery into {side} is already running" in failed.stdout) is (way == "beside")
     # What is of no use is gone, or it is said where it lies.
-    left = [f"`pgkeeper pitr stop {side} --remove` removes it" in failed.stderr for side in set(sides.glob("*")) - before]
-    assert left == ([True] if (way, who) == ("beside", "pgkeeper") else [])
+    stays = (way, who) == ("beside", "pgkeeper")
+    assert (side.exists(), f"`pgkeeper pitr stop {side} --remove` removes it" in failed.stderr) == (stays, stays)
     assert (archive.numbers(), at_work_beside(archive)) == ([1], [])
     assert not any("sleep 4711" in line for line in all_command_lines())

@@ -252,7 +252,6 @@ def test_a_side_cluster_is_not_written_over_and_a_killed_recovery_is(archive: Ar
     with archive.pgkeeper.start("pitr", "restore", *at) as running:
         wait_until((place / "data" / "PG_VERSION").exists, "files of the backup")
         archive.pitr("restore", *at).exits(BUSY)
-        archive.pgkeeper("pitr", "stop", str(place), "--remove").exits(BUSY)
         running.signal(signal.SIGKILL)
         running.result()
     with archive.pgkeeper.start("pitr", "restore", *at) as running:
