@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from psycopg import sql
 
 from .binaries import server_directory
 from .cluster import Cluster
-from .processes import children_of, command_line, is_alive, processes_with_environment, sandboxed_processes
+from .processes import children_of, command_line, processes_with_environment, sandboxed_processes
 from .user import SERVICE_USER, make_service_directory, run_as_service_user, service_ids
 from .waiting import wait_until
 
@@ -110,7 +110,8 @@ class Running:
         family = [self.pid, *(pid for pid, _ in children_of(self.pid))]
         if self.process.poll() is None:
             for pid in family:
-                if is_alive(pid):
+                # It may end by itself meanwhile, as what it worked for has ended.
+                with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
                     os.kill(pid, signal.SIGKILL)
         self.process.communicate()
