@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
-import socket
 import ssl
 import threading
 import time
@@ -74,12 +73,7 @@ class StorageServer(ThreadingHTTPServer):
     request_queue_size = 64
 
     def __init__(self, line: _Line | None = None, tls: ssl.SSLContext | None = None) -> None:
-        host = "127.0.0.1"
-        if tls is not None:
-            # Certificates are for a name, and it depends on the machine to which address of loopback that leads; pgBackRest 2.45 tries one.
-            self.address_family, *_, address = socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)[0]
-            host = str(address[0])
-        super().__init__((host, 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _Handler)
         if tls is not None:
             # The handshake is the connection's own work: waited for here, it would keep others from being accepted.
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
