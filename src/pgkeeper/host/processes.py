@@ -118,12 +118,19 @@ def run(
 
     Raises OperationFailed with the program's own words when it fails or takes longer than `timeout` seconds.
     """
+    return run_and_listen(arguments, environment, timeout=timeout, descriptors=descriptors)[0]
+
+
+def run_and_listen(
+    arguments: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float | None = None, descriptors: Sequence[int] = ()
+) -> tuple[str, str]:
+    """Run a program as `run` does, and return what it said on stderr as well, as `Child.messages` does."""
     with in_memory("stdout") as output, Child(arguments, environment, stdout=output, descriptors=descriptors) as child:
         status = child.wait(timeout)
         if status != 0:
             raise OperationFailed(f"{child.name} failed", describe(child, status))
         output.seek(0)
-        return output.read().decode("utf-8", "replace")
+        return output.read().decode("utf-8", "replace"), child.messages()
 
 
 def describe(child: Child, status: int) -> str:

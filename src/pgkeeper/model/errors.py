@@ -3,6 +3,8 @@
 Each class carries the exit status that the command line documents, so that a door never has to guess.
 """
 
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -52,6 +54,10 @@ class PgkeeperError(Exception):
     def hint(self) -> str:
         """The next step."""
         return self.info.hint
+
+    def hinting(self, more: str) -> Self:
+        """Return the same error with a further next step."""
+        return type(self)(self.what, self.why, "; ".join(part for part in (self.hint, more) if part))
 
     def __str__(self) -> str:
         """Return the one line that is shown."""

@@ -65,7 +65,7 @@ class ChangeOver:
                     services.start()
             except PgkeeperError as error:
                 said = self._recover(journal)
-                raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, said) if part)) from error
+                raise error.hinting(said) from error
             except BaseException:
                 self._recover(journal)
                 raise

@@ -66,7 +66,7 @@ def _replace(
         said = _recover(journal, settings, progress)
         if not said:
             raise
-        raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, said) if part)) from error
+        raise error.hinting(said) from error
     except BaseException:
         _recover(journal, settings, progress)
         raise

@@ -166,7 +166,7 @@ def _told_where_it_stays(cluster: SideCluster) -> Iterator[None]:
         yield
     except PgkeeperError as error:
         stays = f"what was written stays in {cluster.directory}: `pgkeeper pitr stop {cluster.directory} --remove` removes it"
-        raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, stays) if part)) from error
+        raise error.hinting(stays) from error
     except KeyboardInterrupt:
         with suppress(OperationFailed):
             remove(cluster)
@@ -243,7 +243,7 @@ def _export(request: PitrRestoreRequest, directory: Path, marker: SideMarker) ->
         )
     except PgkeeperError as error:
         there = f"the cluster is recovered all the same, in {directory}: `pgkeeper pitr stop {directory} --remove` ends it"
-        raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, there) if part)) from error
+        raise error.hinting(there) from error
     marker = marker.model_copy(update={"exports": exports})
     mark(directory, marker)
     return marker

@@ -122,7 +122,7 @@ class DatabaseRestore:
             if self.throwaway:
                 raise
             kept = self._keep_unverified() if self._data_whole else self._clear()
-            raise type(error)(error.what, error.why, "; ".join(part for part in (error.hint, kept) if part)) from error
+            raise error.hinting(kept) from error
         except BaseException:
             if not self.throwaway:
                 self._clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgkeeper.host.durable import fsync_directory
-from pgkeeper.host.processes import Child, describe, in_memory
+from pgkeeper.host.processes import run_and_listen
 from pgkeeper.model.errors import OperationFailed
 from pgkeeper.model.wal import Segment, format_lsn, history_name, parse_lsn, way_to
 from pgkeeper.postgres.programs import program
@@ -49,13 +49,7 @@ def control_facts(data: Path) -> ControlFacts:
 
 def control_values(data: Path) -> dict[str, str]:
     """Return everything pg_controldata says of a data directory, by its own names. Raises OperationFailed as `control_facts` does."""
-    command: list[str | Path] = [program("pg_controldata", major_of(data)), "-D", data]
-    with in_memory("stdout") as output, Child(command, {"LC_ALL": "C"}, stdout=output) as child:
-        status = child.wait(_SECONDS)
-        if status != 0:
-            raise OperationFailed(f"{child.name} failed", describe(child, status))
-        output.seek(0)
-        said, warned = output.read().decode("utf-8", "replace"), child.messages()
+    said, warned = run_and_listen([program("pg_controldata", major_of(data)), "-D", data], {"LC_ALL": "C"}, timeout=_SECONDS)
     # It goes on with numbers that it warns of: before PostgreSQL 17 among them, since then on stderr.
     warning = next((words for words in (warned, said) if "warning:" in words.lower()), None)
     if warning is not None:

@@ -21,7 +21,7 @@ def daily(days: int, late: timedelta) -> list[BackupKind]:
     for day in range(days):
         at = AT + day * DAY + (late if day % 2 else timedelta())
         kind = kind_due(found, at, gap=False)
-        found.append(made(1, 1, 1).model_copy(update={"kind": kind, "started_at": at}))
+        found.append(backup(kind, AT - at))
     return [one.kind for one in found]
 
 
