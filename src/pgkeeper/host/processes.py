@@ -125,12 +125,20 @@ def run_and_listen(
     arguments: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float | None = None, descriptors: Sequence[int] = ()
 ) -> tuple[str, str]:
     """Run a program as `run` does, and return what it said on stderr as well, as `Child.messages` does."""
+    output, messages = run_for_bytes(arguments, environment, timeout=timeout, descriptors=descriptors)
+    return output.decode("utf-8", "replace"), messages
+
+
+def run_for_bytes(
+    arguments: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float | None = None, descriptors: Sequence[int] = ()
+) -> tuple[bytes, str]:
+    """Run a program as `run_and_listen` does, for output that may be in any encoding."""
     with in_memory("stdout") as output, Child(arguments, environment, stdout=output, descriptors=descriptors) as child:
         status = child.wait(timeout)
         if status != 0:
             raise OperationFailed(f"{child.name} failed", describe(child, status))
         output.seek(0)
-        return output.read().decode("utf-8", "replace"), child.messages()
+        return output.read(), child.messages()
 
 
 def describe(child: Child, status: int) -> str:

@@ -1,23 +1,36 @@
 """Hold a live database against a backup: dump it again, and compare what comes out with the manifest."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 from pgkeeper.model.comparison import differences
 from pgkeeper.model.manifest import DATABASE_FILE, Contents, Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.postgres.dump import Dumper
-from pgkeeper.postgres.understanding import DumpUnderstanding, order_free_digests, schema_differences, without_statements
+from pgkeeper.postgres.schema_comparison import Statements, schema_differences
+from pgkeeper.postgres.understanding import DumpUnderstanding, Rows, order_free_digests, schema_statements, without_statements
 from pgkeeper.stores.copy import Copy
 
 
 def compare_database(
-    dumper: Dumper, backup: Copy, manifest: Manifest, progress: Progress, *, with_schema: bool, unfilled: Sequence[bytes] = ()
+    dumper: Dumper,
+    backup: Copy,
+    manifest: Manifest,
+    progress: Progress,
+    *,
+    with_schema: bool,
+    unfilled: Sequence[bytes] = (),
+    promised_statements: Statements | None = None,
+    reprinted: Callable[[], Statements] | None = None,
 ) -> tuple[str, ...]:
     """Return what differs between the database that `dumper` dumps and the backup, a line each; nothing when they are equal.
 
     Compared are every table's rows, sequences, large objects and, `with_schema`, the schema's statements (between major versions their
     text differs) but for `unfilled`, the REFRESH statements of materialized views that could not be filled. Tables whose rows only stand
-    in another order are equal; finding that out takes a second look at both sides.
+    in another order are equal, and so are those whose columns do; finding that out takes a second look at both sides.
+
+    `promised_statements` are what the backup says about the schema, where the caller has read it anyway. `reprinted` is as for
+    `schema_differences`.
     """
     encoding = manifest.database.encoding
     understanding = DumpUnderstanding()
@@ -26,19 +39,20 @@ def compare_database(
         progress.advance(understanding.sql_bytes, manifest.contents.sql_bytes)
     found = understanding.finish()
     promised = without_statements(manifest.contents, unfilled)
-    before: dict[tuple[str, str], str] = {}
-    after: dict[tuple[str, str], str] = {}
+    before: dict[tuple[str, str], Rows] = {}
+    after: dict[tuple[str, str], Rows] = {}
     if suspects := _reordered_at_most(promised, found):
         before = order_free_digests(_saved(backup, manifest), suspects)
-        after = order_free_digests(dumper.data(None, encoding), suspects)
+        after = order_free_digests(dumper.data(None, encoding), suspects, like=before)
     lines = differences(
         promised,
         found,
-        with_schema=with_schema,
+        with_schema=False,
         same_rows=lambda table, _other: before[table.schema_name, table.name] == after[table.schema_name, table.name],
     )
-    if lines and with_schema and promised.schema_digest != found.schema_digest:
-        lines += schema_differences(_saved(backup, manifest), dumper.data(None, encoding))
+    if with_schema and promised.schema_digest != found.schema_digest:
+        statements = promised_statements if promised_statements is not None else schema_statements(_saved(backup, manifest))
+        lines += schema_differences(statements - Counter(unfilled), understanding.statements, reprinted)
     return lines
 
 

@@ -18,7 +18,7 @@ from pgkeeper.operations.listing import examine_backups
 from pgkeeper.operations.places import catalog, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
-from pgkeeper.postgres.loader import require_loader_login
+from pgkeeper.postgres.load.logins import require_login
 from pgkeeper.postgres.programs import program
 from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import DEFAULT_FILE, Settings
@@ -133,7 +133,7 @@ def _cluster(session: Session, settings: Settings) -> Iterator[Finding]:
 def _loader(session: Session, cluster: ClusterIdentity, settings: Settings) -> Finding:
     try:
         if not cluster.standby:
-            require_loader_login(server(settings), session, cluster.major)
+            require_login(server(settings), session, cluster.major)
     except RefusedError as error:
         return Finding(level="warning", subject="restore", text=f"restores would be refused: {error.what}", hint=error.hint)
     return Finding(level="ok", subject="restore", text="data can be loaded by an unprivileged role")

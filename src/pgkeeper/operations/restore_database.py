@@ -1,40 +1,34 @@
 """Rebuild one database from a backup: check, create, load, compare, open."""
 
-import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pgkeeper.host.beside import Beside
-from pgkeeper.model.errors import IntegrityError, PgkeeperError, RefusedError
+from pgkeeper.model.comparison import differences
+from pgkeeper.model.errors import IntegrityError, PgkeeperError
 from pgkeeper.model.manifest import DATABASE_FILE, SCHEMA_FILE, Manifest
 from pgkeeper.model.names import fit_name
 from pgkeeper.model.progress import Progress
 from pgkeeper.operations.compare_database import compare_database
 from pgkeeper.operations.restore_preparation import clear_leftovers, require_fit
-from pgkeeper.postgres.analyze import analyze
-from pgkeeper.postgres.archive import SchemaArchive
-from pgkeeper.postgres.data_load import DataLoad
 from pgkeeper.postgres.dump import Dumper
 from pgkeeper.postgres.facts import ClusterIdentity, other_versions, subscriptions
-from pgkeeper.postgres.loader import drop_role, loader_sessions, require_loader_login
-from pgkeeper.postgres.new_database import (
-    PARTIAL_PREFIX,
-    create_database,
-    database_exists,
-    open_database,
-    set_aside,
-)
+from pgkeeper.postgres.load.database_build import DatabaseBuild
+from pgkeeper.postgres.load.entries import Entries, read_entries
+from pgkeeper.postgres.load.logins import drop_role, login_leftovers, require_login
+from pgkeeper.postgres.new_database import PARTIAL_PREFIX, database_exists, open_database, set_aside
+from pgkeeper.postgres.programs import program
 from pgkeeper.postgres.roles import GlobalsMode, apply_roles, require_roles
-from pgkeeper.postgres.server import Server, Session, cut, told
-from pgkeeper.postgres.stored_settings import search_path
+from pgkeeper.postgres.schema_comparison import Statements, schema_differences
+from pgkeeper.postgres.server import Server, Session, told
 from pgkeeper.postgres.tablespaces import tablespaces
+from pgkeeper.postgres.understanding import DumpUnderstanding, schema_statements, schema_statements_of, without_data
 from pgkeeper.stores.copy import Copy
 
-# Each reads the whole dump for itself.
-_MOST_LOADERS = 2
 _LOCK_SECONDS = 60
 _RESTART_SECONDS = 30
 
@@ -55,9 +49,9 @@ class DatabaseRestore:
     The caller holds the server's restore lock. Whatever fails before the data is whole leaves nothing; what fails later (an index, the
     comparison) leaves the database as `<target>_unverified`, since it may be all there is.
 
-    `trust_database` loads data as a superuser. `throwaway` says that the whole server is shut in and gone afterwards: nothing needs to be
-    cleared, and what would run owners' code as a superuser is remarked on instead of refused. `closed` lets nobody into the finished
-    database. `globals_mode` says which of the backup's roles come back with it.
+    `trust_database` lets superusers do everything. `throwaway` says that the whole server is a sandbox that is gone afterwards: nothing
+    needs to be cleared, and what an owner may not do with its own rights is done by a superuser, with a warning, instead of refused.
+    `closed` lets nobody into the finished database. `globals_mode` says which of the backup's roles come back with it.
     """
 
     admin: Session
@@ -77,7 +71,7 @@ class DatabaseRestore:
         self.result = Restored()
         self._partial = f"{PARTIAL_PREFIX}{secrets.token_hex(4)}"
         self._data_whole = False
-        self._unfilled: list[bytes] = []
+        self._promised: Statements = Counter()
         missing = self._missing_tablespaces()
         if missing:
             self.result.warnings.append(f"tablespaces that do not exist here are replaced by the default one: {', '.join(missing)}")
@@ -87,7 +81,7 @@ class DatabaseRestore:
         """Prepare, then build. Raises PgkeeperError, saying whether something was kept."""
         clear_leftovers(self.server, self.admin, self.result.warnings)
         if not self.trust_database:
-            require_loader_login(self.server, self.admin, self.cluster.major)
+            require_login(self.server, self.admin, self.cluster.major)
         require_fit(self.admin, self.cluster, self.manifest)
         if self.globals_mode == "none":
             require_roles(self.admin, self.manifest.cluster)
@@ -111,129 +105,130 @@ class DatabaseRestore:
 
     def build(self) -> None:
         """Create, fill, compare and open the database. Raises PgkeeperError, saying whether something was kept."""
+        build = self._new_build(self._partial)
         try:
-            with told("the restore"), self.backup.as_file(self.manifest.file(SCHEMA_FILE)) as schema:
-                archive = SchemaArchive(
-                    schema.path, self.server, self._partial, self.cluster.major, self.manifest.cluster.major, self._with_tablespaces,
-                    schema.descriptors,
-                )  # fmt: skip
-                self._steps(archive)
+            with told("the restore"):
+                self._steps(build)
         except PgkeeperError as error:
             if self.throwaway:
                 raise
+            build.leave(tidy=self._data_whole)
             kept = self._keep_unverified() if self._data_whole else self._clear()
             raise error.hinting(kept) from error
         except BaseException:
             if not self.throwaway:
+                build.leave(tidy=False)
                 self._clear()
             raise
 
-    def _steps(self, archive: SchemaArchive) -> None:
+    def _new_build(self, name: str) -> DatabaseBuild:
+        return DatabaseBuild(
+            name, self.server, self.admin, self.cluster.major, self.manifest, self.result.warnings,
+            trusted=self.trust_database, shut_in=self.throwaway,
+        )  # fmt: skip
+
+    def _steps(self, build: DatabaseBuild) -> None:
+        if self.trust_database:
+            self.result.warnings.append("everything was restored by a superuser, as --trust-database asks for")
         with self.phase("create database"):
-            create_database(self.admin, self._partial, self.manifest.database)
-            self._match_template()
+            build.create()
         with self.phase("schema"):
-            archive.pre_data()
-            if not self.trust_database:
-                self._require_harmless_constraints(archive)
-        refreshes = self._load()
+            entries = self._entries()
+            build.pre_data(entries)
+        refreshes = self._load(build, entries)
         self._data_whole = True
-        self._finish_schema(archive, refreshes)
+        with self.phase("indexes and constraints"):
+            build.indexes_and_constraints()
+        with self.phase("privileges"):
+            build.privileges()
+        with self.phase("foreign keys"):
+            build.foreign_keys()
+        with self.phase("materialized views"):
+            build.fill_views(refreshes)
+        with self.phase("event triggers"):
+            build.finish_schema()
         with self.phase("compare and analyze"):
-            self._compare_and_analyze()
+            self._compare_and_analyze(build, entries)
         with self.phase("open"):
+            build.close()
             self.result.warnings += open_database(self.admin, self._partial, self.target, self.manifest.database, closed=self.closed)
 
-    def _match_template(self) -> None:
-        """Remove what template0 brings and the original did not have."""
-        if not self.manifest.database.has_public_schema:
-            with self._connect() as session:
-                session.execute("DROP SCHEMA public")
+    def _entries(self) -> Entries:
+        """Read the schema's archive with the pg_restore of this server's version, or of the backup's if that is newer."""
+        with self.backup.as_file(self.manifest.file(SCHEMA_FILE)) as schema:
+            return read_entries(
+                program("pg_restore", max(self.cluster.major, self.manifest.cluster.major)),
+                schema.path,
+                self.server.environment(self.cluster.major),
+                schema.descriptors,
+                tablespaces=self._with_tablespaces,
+            )
 
-    def _require_harmless_constraints(self, archive: SchemaArchive) -> None:
-        with self._connect() as session:
-            found = archive.constraints_that_run_code(session)
-        if not found:
-            return
-        what, why = "constraints of this database would run its owners' code as a superuser", "; ".join(found)
-        if not self.throwaway:
-            raise RefusedError(what, why, "if you trust everyone who may write functions in it, restore with --trust-database")
-        self.result.warnings.append(f"{what}, so a restore needs --trust-database: {why}")
-
-    def _load(self) -> list[bytes]:
-        """Load all data as an ordinary role; return the statements that fill materialized views, which must wait for privileges."""
+    def _load(self, build: DatabaseBuild, entries: Entries) -> list[bytes]:
+        """Load all data, and see that what was loaded is what the manifest promises; return what fills materialized views."""
         contents = self.manifest.contents
-        tables = {(table.schema_name, table.name): table.bytes for table in contents.tables}
-        with self.phase("load data"), self._connect() as session, self._loaders() as (loaders, role):
-            load = DataLoad(session, loaders, role, search_path(self.manifest.database.settings), self._saved, tables)
-            load.run(lambda done: self.progress.advance(done, contents.sql_bytes))
-        return load.refreshes
+        with self.phase("load data"):
+            witness = DumpUnderstanding()
+            refreshes = build.load(self._saved, lambda done: self.progress.advance(done, contents.sql_bytes), witness)
+            _require_none(differences(contents, witness.finish()), "the backup is not what its manifest says")
+            self._promised = witness.statements
+            if self._same_major:
+                _require_none(
+                    schema_differences(without_data(witness.statements), schema_statements_of(entries.statements())),
+                    "the backup's schema.dump is not the schema of its database.sql.gz",
+                )
+        return refreshes
 
     def _saved(self) -> Iterator[bytes]:
         return self.backup.read_gzip(self.manifest.file(DATABASE_FILE))
 
-    @contextmanager
-    def _loaders(self) -> Iterator[tuple[list[Session], str | None]]:
-        """Yield the sessions that load data, and their role: an unprivileged one, or none when the owner trusts the database instead."""
-        count = min(os.cpu_count() or 1, _MOST_LOADERS)
-        if self.trust_database:
-            self.result.warnings.append("data was loaded by a superuser, as --trust-database asks for")
-            with ExitStack() as stack:
-                yield [stack.enter_context(self._connect()) for _ in range(count)], None
-        else:
-            with loader_sessions(self.server, self.admin, self._partial, self.cluster.major, count) as (sessions, role):
-                yield sessions, role
-            if warning := drop_role(self.admin, role):
-                self.result.warnings.append(warning)
-
-    def _finish_schema(self, archive: SchemaArchive, refreshes: list[bytes]) -> None:
-        with self.phase("indexes and constraints"):
-            archive.post_data()
-        with self.phase("privileges"):
-            archive.privileges()
-        with self.phase("materialized views"), self._connect() as session:
-            session.execute("SET search_path = ''")
-            for statement in refreshes:
-                self._refresh(session, statement)
-            # Not earlier: loading data needs it.
-            if "plpgsql" not in {extension.name for extension in self.manifest.database.extensions}:
-                session.execute("DROP EXTENSION plpgsql")
-        with self.phase("event triggers"):
-            archive.event_triggers()
-
-    def _refresh(self, session: Session, statement: bytes) -> None:
-        """Fill a materialized view. One that can't be filled now costs no restore: it shows only what was restored anyway."""
-        try:
-            with told(statement.decode("utf-8", "replace").rstrip(";")):
-                session.execute(statement)
-        except PgkeeperError as error:
-            self._unfilled.append(statement)
-            self.result.warnings.append(f"{error}; the view is there, but empty")
-
-    def _compare_and_analyze(self) -> None:
+    def _compare_and_analyze(self, build: DatabaseBuild, entries: Entries) -> None:
         """Do both at once: one reads what the other samples, and neither changes a row."""
-        with self._connect() as session, Beside(lambda: analyze(session), lambda: cut(session)) as statistics:
-            self._compare()
+        with Beside(build.analyze, build.stop_analyzing) as statistics:
+            self._compare(build, entries)
             self.result.warnings += statistics.result()
 
-    def _compare(self) -> None:
+    def _compare(self, build: DatabaseBuild, entries: Entries) -> None:
         """Raise IntegrityError naming what differs between the database and its backup."""
-        same_major = self.cluster.major == self.manifest.cluster.major
-        if not same_major:
+        if not self._same_major:
             self.result.warnings.append(
                 f"the schema's text was not compared: the backup is from PostgreSQL {self.manifest.cluster.major},"
                 f" this is {self.cluster.major}"
             )
-        dumper = Dumper(self.server, self._partial, self.cluster.major, f"pgkeeper {self._partial}", _LOCK_SECONDS, self.progress)
-        lines = compare_database(dumper, self.backup, self.manifest, self.progress, with_schema=same_major, unfilled=self._unfilled)
-        _require_none(lines)
-        with self._connect() as session:
+        lines = compare_database(
+            self._dumper(self._partial), self.backup, self.manifest, self.progress, with_schema=self._same_major, unfilled=build.unfilled,
+            promised_statements=self._promised, reprinted=lambda: self._reprinted(entries),
+        )  # fmt: skip
+        _require_none(lines, "what was restored differs from the backup's manifest")
+        with build.connect() as session:
             self.result.warnings += other_versions(session, self.manifest.database.extensions)
             self.result.warnings += [
                 f"subscription {name} is there, disabled, and names the original's slot: before dropping it, ALTER SUBSCRIPTION …"
                 " SET (slot_name = NONE)"
                 for name in subscriptions(session)
             ]
+
+    def _reprinted(self, entries: Entries) -> Statements:
+        """Load the backup's schema alone into another database, made the same way and dropped again; return what that prints."""
+        build = self._new_build(f"{PARTIAL_PREFIX}{secrets.token_hex(4)}")
+        build.warnings = []
+        try:
+            build.create()
+            build.pre_data(entries)
+            build.indexes_and_constraints()
+            build.privileges()
+            build.foreign_keys()
+            build.finish_schema()
+            return schema_statements(self._dumper(build.name).definitions(self.manifest.database.encoding))
+        finally:
+            build.drop()
+
+    def _dumper(self, database: str) -> Dumper:
+        return Dumper(self.server, database, self.cluster.major, f"pgkeeper {database}", _LOCK_SECONDS, self.progress)
+
+    @property
+    def _same_major(self) -> bool:
+        return self.cluster.major == self.manifest.cluster.major
 
     def _keep_unverified(self) -> str:
         """Give the database a name that says what it is, closed to all but superusers, and return what to tell the owner."""
@@ -243,6 +238,7 @@ class DatabaseRestore:
                 if database_exists(admin, name):
                     name = fit_name(self.target, f"_unverified_{secrets.token_hex(2)}")
                 set_aside(admin, self._partial, name)
+                self.result.warnings.extend(warning for role in login_leftovers(admin) if (warning := drop_role(admin, role)))
         except PgkeeperError as error:
             return f"all rows were loaded into {self._partial}, which the next restore removes: rename it first ({error})"
         return f"all rows were loaded, so the database was kept as {name}, which only superusers may enter"
@@ -267,14 +263,11 @@ class DatabaseRestore:
                     raise
                 time.sleep(1)
 
-    def _connect(self) -> Session:
-        return self.server.connect(self._partial, major=self.cluster.major)
-
     def _missing_tablespaces(self) -> list[str]:
         wanted = {self.manifest.database.tablespace, *self.manifest.database.tablespaces_used}
         return sorted(wanted - tablespaces(self.admin))
 
 
-def _require_none(lines: tuple[str, ...]) -> None:
+def _require_none(lines: tuple[str, ...], what: str) -> None:
     if lines:
-        raise IntegrityError("what was restored differs from the backup's manifest", "; ".join(lines))
+        raise IntegrityError(what, "; ".join(lines))

@@ -77,6 +77,10 @@ class Dumper:
         """Yield the schema in pg_dump's custom format, which gives pg_restore its dependency order."""
         return self._pg_dump(snapshot, encoding, "--format=custom", "--schema-only")
 
+    def definitions(self, encoding: str) -> Iterator[bytes]:
+        """Yield the plain SQL dump of the schema alone."""
+        return self._pg_dump(None, encoding, "--format=plain", "--schema-only")
+
     def globals(self) -> Iterator[bytes]:
         """Yield roles and tablespaces as SQL (pg_dumpall --globals-only)."""
         target = f"{self.server.target(self.database)} application_name='{self.tag}'"

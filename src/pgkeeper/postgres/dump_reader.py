@@ -17,6 +17,7 @@ _COPY = re.compile(rb'COPY ((?:"(?:[^"]|"")*+"|[^"\s.(]++)(?:\.(?:"(?:[^"]|"")*+
 _SET_STRINGS = re.compile(rb"SET standard_conforming_strings = (on|off);")
 _SET_ENCODING = re.compile(rb"SET client_encoding = '([A-Za-z0-9_]+)';")
 _END_MARKER = re.compile(rb"^-- PostgreSQL database dump complete\r?$", re.MULTILINE)
+_COLUMN = re.compile(rb'"(?:[^"]|"")*+"|[^",\s]++')
 _PART = re.compile(rb'"((?:[^"]|"")*+)"|([^".]++)')
 _TERMINATOR = b"\n\\.\n"
 
@@ -36,6 +37,12 @@ class CopyStart:
     qualified: bytes
     schema_name: str
     table: str
+
+    @property
+    def columns(self) -> tuple[bytes, ...]:
+        """The names of the columns in the order of their values, as they are written there; none for a table without columns."""
+        listed = self.text[len(b"COPY ") + len(self.qualified) :].rpartition(b" FROM stdin;")[0].strip()
+        return tuple(_COLUMN.findall(listed[1:-1])) if listed.startswith(b"(") else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,7 @@ _PINNED = (
     ("session_replication_role", "origin", 0, True),
 )
 
-
-_SILENT = (
+SILENT = (
     ("log_statement", "none"),
     ("log_min_duration_statement", "-1"),
     ("log_min_duration_sample", "-1"),
@@ -95,6 +94,7 @@ _SILENT = (
     ("pg_stat_statements.track_utility", "off"),
     ("pgaudit.log", "none"),
 )
+"""Settings under which no statement of a session gets into the server's log or its statistics."""
 
 
 _HINTS = (
@@ -226,12 +226,12 @@ def unlogged(session: Session) -> Iterator[None]:
 
     The settings must hold before a transaction begins, since sampling is decided then.
     """
-    for name, value in _SILENT:
+    for name, value in SILENT:
         session.execute(f"SET {name} = '{value}'")
     try:
         yield
     finally:
-        for name, _value in _SILENT:
+        for name, _value in SILENT:
             session.execute(f"RESET {name}")
 
 

@@ -23,14 +23,15 @@ _REFRESH = b"REFRESH MATERIALIZED VIEW "
 class StatementLoad:
     """Takes a dump's statements and runs those that carry data; `refreshes` collects those that fill materialized views.
 
-    Large objects are made in the session of `tables`, so `flush` must be called before a table is begun there. `admin` (a superuser's
-    session in the database) sets sequences, and at the end gives large objects to their owners.
+    Large objects are made in the session that `tables` has for `owner`, so `flush` must be called before a table is begun there. `admin`
+    (a superuser's session in the database) sets sequences, and at the end gives large objects to their owners.
     """
 
-    def __init__(self, admin: Session, tables: TableLoad) -> None:
+    def __init__(self, admin: Session, tables: TableLoad, owner: str | None) -> None:
         self.refreshes: list[bytes] = []
         self._admin = admin
         self._tables = tables
+        self._owner = owner
         self._about_objects: list[bytes] = []
         self._authorization = b""
         self._batch: list[bytes] = []
@@ -40,7 +41,7 @@ class StatementLoad:
     def take(self, text: bytes, reader: DumpReader) -> None:
         """Run or keep what the statement carries. Raises psycopg.Error with the server's complaint."""
         if text.startswith(_CREATES_OBJECT) or is_large_object_data(text):
-            self._tables.prepare(reader)
+            self._session = self._tables.session(self._owner, reader)
             self._batch.append(text)
             self._batch_bytes += len(text)
             if self._batch_bytes >= _BATCH_BYTES:
@@ -69,14 +70,14 @@ class StatementLoad:
         if self._batch:
             self._run_batch()
         if self._in_objects:
-            self._tables.session.execute("COMMIT")
+            self._session.execute("COMMIT")
             self._in_objects = False
 
     def _run_batch(self) -> None:
         """Send large object statements, many at a time; one transaction spans all, since an open object ends with it."""
         if not self._in_objects:
-            self._tables.session.execute("BEGIN")
+            self._session.execute("BEGIN")
             self._in_objects = True
-        self._tables.session.execute(b"\n".join(self._batch))
+        self._session.execute(b"\n".join(self._batch))
         self._batch = []
         self._batch_bytes = 0

@@ -40,10 +40,20 @@ def try_setting(session: Session, setting: Setting, statement: sql.Composed) -> 
     return []
 
 
-def search_path(settings: Iterable[Setting]) -> list[str]:
-    """Return the search_path that sessions of a database with these settings have, PostgreSQL's default where there is none."""
-    stored = [setting.value for setting in settings if setting.role is None and setting.name == "search_path"]
-    return split_list(stored[0]) if stored else ["$user", "public"]
+def search_path(database: Iterable[Setting], role: str | None = None, of_role: Iterable[Setting] = ()) -> list[str]:
+    """Return the search_path that sessions in a database have, PostgreSQL's default where nobody set one.
+
+    `database` are the settings of the database, for everyone or for roles in it; `of_role` those of the role `role` in every database
+    (documentation of ALTER ROLE: what is set for a role in a database wins over the role's own, and that over the database's).
+    """
+    stored = [setting for setting in database if setting.name == "search_path"]
+    in_order = (
+        [setting.value for setting in stored if role is not None and setting.role == role],
+        [setting.value for setting in of_role if setting.name == "search_path"],
+        [setting.value for setting in stored if setting.role is None],
+    )
+    chosen = next((values[0] for values in in_order if values), None)
+    return ["$user", "public"] if chosen is None else split_list(chosen)
 
 
 def split_list(value: str) -> list[str]:

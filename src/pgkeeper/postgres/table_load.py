@@ -1,11 +1,11 @@
-"""Loading tables from a dump's COPY data through one session.
+"""Loading tables from a dump's COPY data, each through a session of its owner.
 
 Each table is emptied and loaded in one transaction: then PostgreSQL appends rows in the order they come instead of filling gaps, which
 keeps the ordered digest; it can skip WAL where wal_level is minimal, and it can freeze the rows at once, so that whoever reads the table
 first need not write it again (documentation of COPY and "Populating a Database").
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,9 +16,9 @@ from psycopg import Copy, sql
 
 from pgkeeper.model.errors import OperationFailed
 from pgkeeper.postgres.dump_reader import CopyStart, DumpReader
+from pgkeeper.postgres.load.owner_sessions import OwnerSessions
 from pgkeeper.postgres.server import Session, told
 
-_OWNER = b"SELECT pg_catalog.pg_get_userbyid(relowner) AS owner FROM pg_catalog.pg_class WHERE oid = "
 _ORDINARY = b"""
 SELECT FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') AND c.oid = """
@@ -26,43 +26,50 @@ WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
 
 @dataclass(frozen=True)
 class PutOff:
-    """A table that could not be loaded yet: whose it is, and what the server said."""
+    """A table that could not be loaded yet: in whose session, and what the server said."""
 
-    owner: str
+    owner: str | None
     error: OperationFailed
 
 
 class TableLoad:
     """Loads one table after the other: `begin`, its `data` in pieces, `end`.
 
-    A table that fails is undone, and noted in `put_off` by its number in the dump. As a context manager it leaves no table half-loaded.
+    `sessions` are those of this load alone, by owner; `owner_of` says in whose a table is loaded. A table that fails is undone, and noted
+    in `put_off` by its number in the dump. As a context manager it leaves no table half-loaded.
     """
 
-    def __init__(self, session: Session, search_path: Sequence[str]) -> None:
-        self.session = session
+    def __init__(self, sessions: OwnerSessions, owner_of: Callable[[str, str], str | None]) -> None:
         self.put_off: dict[int, PutOff] = {}
-        self._search_path = search_path
-        self._prepared = False
+        self._sessions = sessions
+        self._owner_of = owner_of
+        self._owner: str | None = None
+        self._prepared: dict[Session, tuple[str, bool]] = {}
         self._open = ExitStack()
         self._copy: Copy | None = None
         self._number = 0
         self._label = ""
         self._qualified = b""
 
-    def prepare(self, reader: DumpReader) -> None:
-        """Read values as the dump wrote them, and find what the database's own functions name without a schema."""
-        if not self._prepared:
-            strings = sql.SQL("on" if reader.standard_strings else "off")
-            path = sql.SQL(", ").join(map(sql.Literal, self._search_path))
-            self.session.execute(sql.SQL("SET client_encoding = {}").format(reader.encoding))
-            self.session.execute(sql.SQL("SET standard_conforming_strings = {}").format(strings))
-            self.session.execute(sql.SQL("SET search_path = {}").format(path))
-            self.session.execute("SET escape_string_warning = off; SET xmloption = content")
-            self._prepared = True
+    def session(self, owner: str | None, reader: DumpReader) -> Session:
+        """Return the session that works for `owner`, reading values as the dump wrote them."""
+        session = self._sessions.of(owner)
+        wanted = (reader.encoding, reader.standard_strings)
+        if self._prepared.get(session) != wanted:
+            session.execute(sql.SQL("SET client_encoding = {}").format(reader.encoding))
+            session.execute(sql.SQL("SET standard_conforming_strings = {}").format(sql.SQL("on" if reader.standard_strings else "off")))
+            session.execute("SET escape_string_warning = off; SET xmloption = content")
+            self._prepared[session] = wanted
+        return session
+
+    def break_off(self) -> None:
+        """Make whatever another thread waits for here fail at once."""
+        self._sessions.break_off()
 
     def begin(self, number: int, table: CopyStart, reader: DumpReader) -> None:
         """Begin table `number` of the dump."""
-        self.prepare(reader)
+        self._owner = self._owner_of(table.schema_name, table.table)
+        self._session = self.session(self._owner, reader)
         self._number, self._label, self._qualified = number, f"{table.schema_name}.{table.table}", table.qualified
         self._try(lambda: self._begin(table.text.rstrip(b";")))
 
@@ -78,16 +85,16 @@ class TableLoad:
         self._try(self._open.close)
 
     def _begin(self, statement: bytes) -> None:
-        self._open.enter_context(self.session.transaction())
+        self._open.enter_context(self._session.transaction())
         if self._may_be_emptied():
-            self.session.execute(b"TRUNCATE ONLY " + self._qualified)
+            self._session.execute(b"TRUNCATE ONLY " + self._qualified)
             statement += b" WITH (FREEZE)"
-        cursor = self._open.enter_context(self.session.cursor())
+        cursor = self._open.enter_context(self._session.cursor())
         self._copy = self._open.enter_context(cursor.copy(statement))
 
     def _may_be_emptied(self) -> bool:
         """Tell whether the table is an ordinary one: extensions may have filled theirs already, and partitioned ones come in pieces."""
-        return self.session.execute(_ORDINARY + _regclass(self._qualified)).fetchone() is not None
+        return self._session.execute(_ORDINARY + _regclass(self._qualified)).fetchone() is not None
 
     def _try(self, work: Callable[[], object]) -> None:
         """Do a part of a table's load; when it fails, undo the table and put it off."""
@@ -98,13 +105,9 @@ class TableLoad:
             self._copy = None
             with suppress(psycopg.Error):
                 self._open.__exit__(type(error), error, None)
-            if self.session.closed:
+            if self._session.closed:
                 raise
-            self.put_off.setdefault(self._number, PutOff(self._owner(), error))
-
-    def _owner(self) -> str:
-        row = self.session.execute(_OWNER + _regclass(self._qualified)).fetchone()
-        return str(row["owner"]) if row else ""
+            self.put_off.setdefault(self._number, PutOff(self._owner, error))
 
     def __enter__(self) -> Self:
         """Return itself."""

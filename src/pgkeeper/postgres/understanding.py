@@ -8,42 +8,113 @@ dump to dump: session settings, comments, and the `\restrict` tokens (which are 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.manifest import Contents, LargeObjectsEntry, SequenceEntry, TableEntry
 from pgkeeper.postgres.dump_reader import CopyData, CopyEnd, CopyStart, DumpReader, Event, Statement, split_qualified
-from pgkeeper.postgres.statements import statement_words
 
 _MODULUS = 1 << 256
-_MOST_STATEMENTS = 3
 _AUTHORIZATION = b"SET SESSION AUTHORIZATION "
 _RESET_AUTHORIZATION = b"RESET SESSION AUTHORIZATION;"
 _SESSION = (_RESET_AUTHORIZATION, b"SET ", b"SELECT pg_catalog.set_config(", b"BEGIN;", b"COMMIT;")
 _LARGE_OBJECT = (b"SELECT pg_catalog.lo_open(", b"SELECT pg_catalog.lowrite(", b"SELECT pg_catalog.lo_close(")
+_WITH_DATA = re.compile(
+    rb"^(?:SET SESSION AUTHORIZATION [^;]*;)?(?:SELECT pg_catalog\.lo_create\(|REFRESH MATERIALIZED VIEW "
+    rb"|(?:ALTER|COMMENT ON) LARGE OBJECT \d|(?:GRANT|REVOKE) [A-Z, ]+ ON LARGE OBJECT \d|SECURITY LABEL [^;]* ON LARGE OBJECT \d)"
+)
 _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')*+)', (-?\d+), (true|false)\);", re.DOTALL)
 _LO_OPEN = re.compile(rb"SELECT pg_catalog\.lo_open\('(\d+)', \d+\);")
 _LOWRITE = re.compile(rb"SELECT pg_catalog\.lowrite\(0, '\\{1,2}x([0-9a-f]*+)'\);")
 
 
-def order_free_digests(chunks: Iterable[bytes], wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return for each wanted table a digest of its rows that does not depend on their order.
+Rows = tuple[tuple[bytes, ...], str]
+"""The columns of a table as a dump names them, and a digest of its rows that depends neither on their order nor on that of the columns."""
 
-    Hashing row by row is slow (some 10 s a GB): meant for tables whose ordered digests differ.
+
+def order_free_digests(
+    chunks: Iterable[bytes], wanted: set[tuple[str, str]], like: Mapping[tuple[str, str], Rows] | None = None
+) -> dict[tuple[str, str], Rows]:
+    """Return for each wanted table its columns, and a digest of its rows that does not depend on their order.
+
+    `like` holds what another dump said of the same tables: then values are taken in the order of its columns, by their names. A column
+    that was added to the parent of an inheritance comes back in another place. Hashing row by row is slow (some 10 s a GB): meant for
+    tables whose ordered digests differ.
     """
     reader = DumpReader()
     digests = {names: _OrderFree() for names in wanted}
+    columns: dict[tuple[str, str], tuple[bytes, ...]] = dict.fromkeys(wanted, ())
     rows: _OrderFree | None = None
+    order: list[int] | None = None
     rest = b""
     for chunk in chunks:
         for event in reader.feed(chunk):
             if isinstance(event, CopyStart):
-                rows, rest = digests.get((event.schema_name, event.table)), b""
+                names = (event.schema_name, event.table)
+                rows, rest = digests.get(names), b""
+                if rows is not None:
+                    named = event.columns
+                    order = _order(named, like[names][0]) if like and names in like else None
+                    columns[names] = named if order is None else tuple(named[place] for place in order)
             elif isinstance(event, CopyData) and rows is not None:
                 *lines, rest = (rest + bytes(event.data)).split(b"\n")
                 for line in lines:
-                    rows.add(line)
-    return {names: digest.hexdigest() for names, digest in digests.items()}
+                    rows.add(line if order is None else _arranged(line, order))
+    return {names: (columns[names], digest.hexdigest()) for names, digest in digests.items()}
+
+
+def _order(columns: Sequence[bytes], wanted: Sequence[bytes]) -> list[int] | None:
+    """Return where each wanted column stands in `columns`; None where they stand in that order already, or are others."""
+    if columns == wanted or sorted(columns) != sorted(wanted):
+        return None
+    return [columns.index(name) for name in wanted]
+
+
+def _arranged(line: bytes, order: Sequence[int]) -> bytes:
+    values = line.split(b"\t")
+    return b"\t".join(values[place] for place in order)
+
+
+class SchemaStatements:
+    """Collects what a dump says about the schema; a GRANT together with who grants."""
+
+    def __init__(self) -> None:
+        self.found: Counter[bytes] = Counter()
+        self._authorization = b""
+
+    def add(self, text: bytes) -> bytes | None:
+        """Take in a statement; return what it says about the schema, or None when that is nothing."""
+        said = None
+        if is_schema(text):
+            said = self._authorization + text
+            self.found[said] += 1
+        elif text.startswith(_AUTHORIZATION):
+            self._authorization = text
+        if text == _RESET_AUTHORIZATION:
+            self._authorization = b""
+        return said
+
+
+def schema_statements(chunks: Iterable[bytes]) -> Counter[bytes]:
+    """Return what a whole dump says about the schema."""
+    reader = DumpReader()
+    events = (event for chunk in chunks for event in reader.feed(chunk))
+    found = schema_statements_of(event.text for event in events if isinstance(event, Statement))
+    reader.finish()
+    return found
+
+
+def schema_statements_of(statements: Iterable[bytes]) -> Counter[bytes]:
+    """Return what a dump's statements say about the schema."""
+    collected = SchemaStatements()
+    for text in statements:
+        collected.add(text)
+    return collected.found
+
+
+def without_data(statements: Counter[bytes]) -> Counter[bytes]:
+    """Return the statements that a dump of the schema alone has as well: none about large objects, none that fill views."""
+    return Counter({text: count for text, count in statements.items() if not _WITH_DATA.search(text)})
 
 
 def without_statements(contents: Contents, statements: Sequence[bytes]) -> Contents:
@@ -55,22 +126,6 @@ def without_statements(contents: Contents, statements: Sequence[bytes]) -> Conte
             "schema_statements": contents.schema_statements - len(statements),
         }
     )
-
-
-def schema_differences(promised: Iterable[bytes], found: Iterable[bytes]) -> tuple[str, ...]:
-    """Return for people which schema statements only one of two dumps has, the first few of each."""
-    one, other = _schema_statements(promised), _schema_statements(found)
-    lines = []
-    for what, statements in (("missing", one - other), ("not promised", other - one)):
-        named = [statement_words(text.decode("utf-8", "replace")) for text in list(statements)[:_MOST_STATEMENTS]]
-        lines += [f"{what}: {words}" for words in named]
-    return tuple(lines)
-
-
-def _schema_statements(chunks: Iterable[bytes]) -> Counter[bytes]:
-    reader = DumpReader()
-    events = (event for chunk in chunks for event in reader.feed(chunk))
-    return Counter(event.text for event in events if isinstance(event, Statement) and is_schema(event.text))
 
 
 def is_schema(text: bytes) -> bool:
@@ -114,16 +169,17 @@ def _joined(earlier: TableEntry | None, entry: TableEntry) -> TableEntry:
 class DumpUnderstanding:
     """Reads a dump and knows, at its end, what was in it.
 
-    `feed` every chunk, then `finish` returns the `Contents`. Memory stays constant but for one entry a table and a sequence.
+    `feed` every chunk, then `finish` returns the `Contents`. Somebody else who reads the dump can let it read along (`counted`, `take`).
+    Memory stays constant but for one entry a table and a sequence, and the text of the schema.
     """
 
     def __init__(self) -> None:
-        self._reader = DumpReader()
+        self.reader = DumpReader()
         self.sql_bytes = 0
+        self._statements = SchemaStatements()
         self._tables: dict[tuple[str, str], TableEntry] = {}
         self._sequences: list[SequenceEntry] = []
         self._schema = _OrderFree()
-        self._authorization = b""
         self._objects = _OrderFree()
         self._object_bytes = 0
         self._object: tuple[bytes, int, hashlib._Hash] | None = None
@@ -134,12 +190,23 @@ class DumpUnderstanding:
     def feed(self, chunk: bytes) -> None:
         """Take in the next piece. Raises IntegrityError for text that is no dump."""
         self.sql_bytes += len(chunk)
-        for event in self._reader.feed(chunk):
-            self._take(event)
+        for event in self.reader.feed(chunk):
+            self.take(event)
+
+    def counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the chunks to somebody who feeds them to `reader` instead, and then calls `take` for each event."""
+        for chunk in chunks:
+            self.sql_bytes += len(chunk)
+            yield chunk
+
+    @property
+    def statements(self) -> Counter[bytes]:
+        """What was said about the schema so far."""
+        return self._statements.found
 
     def finish(self) -> Contents:
         """Return what the dump holds. Raises IntegrityError when it is cut short."""
-        self._reader.finish()
+        self.reader.finish()
         return Contents(
             sql_bytes=self.sql_bytes,
             tables=tuple(self._tables[names] for names in sorted(self._tables)),
@@ -149,7 +216,8 @@ class DumpUnderstanding:
             schema_digest=self._schema.hexdigest(),
         )
 
-    def _take(self, event: Event) -> None:
+    def take(self, event: Event) -> None:
+        """Take in what `reader` found."""
         if isinstance(event, CopyData):
             self._digest.update(event.data)
             self._bytes += event.stop - event.start
@@ -171,22 +239,17 @@ class DumpUnderstanding:
             self._sequences.append(self._sequence(text))
         elif is_large_object_data(text):
             self._large_object(text)
-        elif is_schema(text):
-            self._schema.add(self._authorization + text)
-        elif text.startswith(_AUTHORIZATION):
-            # Who grants belongs to the grant.
-            self._authorization = text
-        if text == _RESET_AUTHORIZATION:
-            self._authorization = b""
+        elif said := self._statements.add(text):
+            self._schema.add(said)
 
     def _sequence(self, text: bytes) -> SequenceEntry:
         found = _SETVAL.fullmatch(text)
         if found is None:
             raise IntegrityError("the dump cannot be understood", "a sequence is set in an unknown way")
         name = found[1].replace(b"''", b"'")
-        if not self._reader.standard_strings:
+        if not self.reader.standard_strings:
             name = name.replace(b"\\\\", b"\\")
-        schema_name, sequence = split_qualified(name, self._reader.encoding)
+        schema_name, sequence = split_qualified(name, self.reader.encoding)
         return SequenceEntry(schema_name=schema_name, name=sequence, last_value=int(found[2]), is_called=found[3] == b"true")
 
     def _large_object(self, text: bytes) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.manifest import Contents
-from pgkeeper.postgres.understanding import DumpUnderstanding, order_free_digests, schema_differences
+from pgkeeper.postgres.understanding import DumpUnderstanding, order_free_digests, schema_statements, without_data
 from tests.unit.postgres.dumps import DUMPS, HEAD, TAIL, Dump, chunks
 
 
@@ -82,11 +82,34 @@ def test_rows_in_another_order_have_the_same_order_free_digest(rows: list[bytes]
     assert order_free_digests(chunks(Dump(tables=[(b"public.t", [*rows, b"x"])]).text(), size), wanted) != one
 
 
-def test_schema_differences_are_named() -> None:
-    one = Dump(schema=[b"CREATE TABLE public.posts (id integer, body text);", b"ALTER TABLE public.posts OWNER TO app;"])
-    other = Dump(schema=[b"CREATE TABLE public.posts (id integer, body text);", b"ALTER TABLE public.posts OWNER\n TO other;"])
-    assert schema_differences([one.text()], [other.text()]) == (
-        "missing: ALTER TABLE public.posts OWNER TO app;",
-        "not promised: ALTER TABLE public.posts OWNER TO other;",
-    )
-    assert schema_differences([one.text()], [one.text()]) == ()
+def test_rows_whose_columns_stand_in_another_order_are_equal_by_name() -> None:
+    one = HEAD + b'COPY public.c (a, b, "z, z") FROM stdin;\n1\t2\tx\\ty\n3\t\\N\t\n\\.\n' + TAIL
+    other = HEAD + b'COPY public.c (a, "z, z", b) FROM stdin;\n3\t\t\\N\n1\tx\\ty\t2\n\\.\n' + TAIL
+    swapped = HEAD + b'COPY public.c (a, "z, z", b) FROM stdin;\n3\t\\N\t\n1\tx\\ty\t2\n\\.\n' + TAIL
+    renamed = HEAD + b"COPY public.c (a, y, b) FROM stdin;\n3\t\t\\N\n1\tx\\ty\t2\n\\.\n" + TAIL
+    wanted = {("public", "c")}
+    promised = order_free_digests([one], wanted)
+    assert order_free_digests([other], wanted, like=promised) == promised
+    assert order_free_digests([other], wanted) != promised
+    assert order_free_digests([swapped], wanted, like=promised) != promised
+    assert order_free_digests([renamed], wanted, like=promised) != promised
+
+
+def test_who_grants_belongs_to_what_is_said_about_the_schema() -> None:
+    grant = b"SET SESSION AUTHORIZATION %s;\nGRANT SELECT ON TABLE public.t TO PUBLIC;\nRESET SESSION AUTHORIZATION;"
+    one, other = (schema_statements([HEAD + grant % name + b"\n" + TAIL]) for name in (b"app", b"other"))
+    assert one != other
+    assert sum(one.values()) == sum(other.values()) == 1
+
+
+def test_what_carries_data_is_told_from_the_schema() -> None:
+    schema = b"CREATE VIEW public.v AS\n SELECT 'REFRESH MATERIALIZED VIEW x';"
+    data = [
+        b"SELECT pg_catalog.lo_create('7');",
+        b"ALTER LARGE OBJECT 7 OWNER TO app;",
+        b"REFRESH MATERIALIZED VIEW public.m;",
+        b"SET SESSION AUTHORIZATION app;\nGRANT SELECT ON LARGE OBJECT 7 TO PUBLIC;\nRESET SESSION AUTHORIZATION;",
+    ]
+    found = schema_statements([HEAD + b"\n".join([schema, *data]) + b"\n" + TAIL])
+    assert sum(found.values()) == 5
+    assert list(without_data(found)) == [schema]
