@@ -1,12 +1,18 @@
--- Only a superuser makes an operator class, but its functions may be anybody's. A foreign key compares with them.
--- An index holds a lock while it compares, which an error that is caught takes away, so nothing is tried as the owner.
+-- Only a superuser makes an operator class, but its functions may be anybody's. A foreign key compares with them. An index holds a lock
+-- while it compares, which an error that is caught takes away, so they only leave a mark.
 create type c as (x int);
-create function lt(c, c) returns bool language plpgsql immutable as $$ begin if current_user <> 'mallory' then {strike} end if; return ($1).x < ($2).x; end $$;
-create function le(c, c) returns bool language plpgsql immutable as $$ begin if current_user <> 'mallory' then {strike} end if; return ($1).x <= ($2).x; end $$;
-create function eq(c, c) returns bool language plpgsql immutable as $$ begin if current_user <> 'mallory' then {strike} end if; return ($1).x = ($2).x; end $$;
-create function ge(c, c) returns bool language plpgsql immutable as $$ begin if current_user <> 'mallory' then {strike} end if; return ($1).x >= ($2).x; end $$;
-create function gt(c, c) returns bool language plpgsql immutable as $$ begin if current_user <> 'mallory' then {strike} end if; return ($1).x > ($2).x; end $$;
-create function cmp(c, c) returns int language plpgsql immutable as $$ begin if current_user <> 'mallory' then {strike} end if; return ($1).x - ($2).x; end $$;
+create function lt(c, c) returns bool language plpgsql immutable as $$ begin
+  {mark} return ($1).x < ($2).x; end $$;
+create function le(c, c) returns bool language plpgsql immutable as $$ begin
+  {mark} return ($1).x <= ($2).x; end $$;
+create function eq(c, c) returns bool language plpgsql immutable as $$ begin
+  {mark} return ($1).x = ($2).x; end $$;
+create function ge(c, c) returns bool language plpgsql immutable as $$ begin
+  {mark} return ($1).x >= ($2).x; end $$;
+create function gt(c, c) returns bool language plpgsql immutable as $$ begin
+  {mark} return ($1).x > ($2).x; end $$;
+create function cmp(c, c) returns int language plpgsql immutable as $$ begin
+  {mark} return ($1).x - ($2).x; end $$;
 create operator < (leftarg = c, rightarg = c, function = lt);
 create operator <= (leftarg = c, rightarg = c, function = le);
 create operator = (leftarg = c, rightarg = c, function = eq, commutator = =, merges);

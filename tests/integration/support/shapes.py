@@ -1,7 +1,7 @@
 """The hostile shapes of `shapes/`: ways in which objects of an ordinary role make whoever restores them run that role's code.
 
-Each file is SQL that is run in a schema of its own, which has the file's name; `{strike}` is a call of `strike()`. Lines that begin
-with `--@` say how:
+Each file is SQL that is run in a schema of its own, which has the file's name; `{strike}` is a call of `strike()`, and `{mark}` one
+of `mark()`. Lines that begin with `--@` say how:
 
     --@ owner: NAME      whose schema it is, instead of mallory's
     --@ superuser        from here on a superuser runs it
@@ -13,6 +13,7 @@ with `--@` say how:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def _read(path: Path) -> Shape:
                 refused = value
             case _:
                 raise ValueError(f"{path.name}: {line}")
-    scripts = tuple((by_superuser, script.replace("{strike}", f"perform {path.stem}.strike();")) for by_superuser, script in parts)
+    call = rf"perform {path.stem}.\1();"
+    scripts = tuple((by_superuser, re.sub(r"\{(strike|mark)\}", call, script)) for by_superuser, script in parts)
     return Shape(path.stem, owner, quiet, refused, scripts)
 
 

@@ -67,19 +67,29 @@ begin
     end loop;
   end loop;
 end $strike$;
+create function mark() returns void language plpgsql volatile as $mark$
+begin
+  if (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
+    raise log 'struck {shape} gained % by "mark"', current_user;
+    if pg_catalog.pg_stat_file('{place}', true) is not null then copy (select current_database()) to '{mark}'; end if;
+  end if;
+end $mark$;
 """
 _SAID = re.compile(r"LOG:  struck (?P<shape>\w+) (?P<what>ran|gained) (?P<how>.*)")
 
 
 def strike(shape: str, owner: str, marks: Path) -> str:
-    """SQL of the function `strike()` of one shape, whose code is `owner`'s; a superuser's file goes into `marks`."""
+    """SQL of the functions of one shape, whose code is `owner`'s: `strike()`, and `mark()`, which tries nothing that could fail.
+
+    As a superuser, each leaves a file in `marks`.
+    """
     others = [name for name in (SUPERUSER, OWNER, NEIGHBOUR, MEMBER, GROUP, CLERK) if name != owner and (owner, name) != (MEMBER, GROUP)]
     ways = ["select", "reset session authorization", "reset role", f"set session authorization {SUPERUSER}"]
     ways += [f"set role {name}" for name in others]
     rightful = RIGHTFUL.get(owner, ())
     powers = [power for power in POWERS if not any(word in power for word in rightful)]
     powers.append(f"copy (select current_database()) to '{marks / shape}'")
-    return _STRIKE.format(shape=shape, others=_array(others), ways=_array(ways), powers=_array(powers))
+    return _STRIKE.format(shape=shape, place=marks, mark=marks / shape, others=_array(others), ways=_array(ways), powers=_array(powers))
 
 
 def _array(texts: Sequence[str]) -> str:
@@ -93,6 +103,11 @@ class Struck:
 
     ran: Mapping[str, tuple[str, ...]]
     gained: Mapping[str, tuple[str, ...]]
+
+    @property
+    def summary(self) -> str:
+        """What was gained, a line for each shape; nothing when nothing was."""
+        return "\n".join(f"{shape}: {how[0]}, and {len(how) - 1} more" for shape, how in sorted(self.gained.items()))
 
 
 class Witness:
