@@ -81,7 +81,7 @@ def arena(workspace: Workspace) -> Iterator[Arena]:
     keeper = Pgkeeper(cluster, workspace.path / "shapes-keeper")
     marks = workspace.directory("shapes-marks")
     cluster.psql("postgres", ROLES)
-    yield Arena(cluster, keeper, marks, Witness(cluster, marks))
+    yield Arena(cluster, keeper, marks, Witness(cluster.data / "server.log", marks))
     assert_nothing_left(keeper)
     cluster.stop()
 

@@ -19,7 +19,7 @@ from .support.product import Pgkeeper
 from .support.user import run_as_service_user
 from .support.workspace import Workspace
 
-MANY = int(os.environ.get("PGKEEPER_MANY_TABLES", "2000"))
+MANY = int(os.environ.get("PGKEEPER_MANY_TABLES", "1000"))
 ALTERNATING = 300
 OWNERS = ("anna", "ben", "postgres")
 TABLES = """

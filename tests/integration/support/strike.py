@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cluster import Cluster
+from .binaries import major_version
 
 SUPERUSER, OWNER, NEIGHBOUR, MEMBER, GROUP, CLERK = "postgres", "mallory", "bob", "carol", "staff", "clerk"
 ROLES = f"""
@@ -39,10 +39,10 @@ POWERS = (
     "truncate aa_neighbour.diary",
     "create table aa_neighbour.planted (n int)",
 )
-# What these owners may in production as well (CREATEROLE is nearly everything up to PostgreSQL 15).
+# What these owners may in production as well. Up to PostgreSQL 15 CREATEROLE reaches every role that is no superuser.
 RIGHTFUL = {
     NEIGHBOUR: ("aa_neighbour", "alter role bob", "grant bob"),
-    CLERK: ("create role", "alter role bob", "grant "),
+    CLERK: ("create role", "alter role bob", "grant ") if major_version() < 16 else ("create role",),
 }
 _STRIKE = """
 create function strike() returns void language plpgsql volatile as $strike$
@@ -111,12 +111,12 @@ class Struck:
 
 
 class Witness:
-    """Hears what strikes say in a cluster's log and leave as files, from one question to the next."""
+    """Hears what strikes say in a server's log and leave as files, from one question to the next; the first begins at byte `heard`."""
 
-    def __init__(self, cluster: Cluster, marks: Path) -> None:
+    def __init__(self, log: Path, marks: Path, heard: int | None = None) -> None:
         self._marks = marks
-        self._log = cluster.data / "server.log"
-        self._heard = self._log.stat().st_size
+        self._log = log
+        self._heard = self._log.stat().st_size if heard is None else heard
 
     def struck(self) -> Struck:
         """What was said since the last question; files are taken away."""
