@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ CHANGES = {
     "alter table paper drop constraint state_not_lost, add constraint state_not_lost check (state not in ('lost'))": "paper",
     "alter table paper drop constraint paper_price_check, add constraint paper_price_check check (price in (1, 2.5, 3))": "paper",
     "alter table lists drop constraint lists_a_check, add constraint lists_a_check check (a = any ('{a,c}'::varchar[]))": "lists",
-    "alter domain colour drop constraint colour_check, add constraint colour_check check (value in ('red', 'green'))": "colour",
+    "alter domain colour drop constraint colour_check;"
+    " alter domain colour add constraint colour_check check (value in ('red', 'green'))": "colour",
     "drop index parcels_wanted; create index parcels_wanted on parcels (number) where kind in ('a', 'c')": "parcels_wanted",
     "drop index parcels_known; create index parcels_known on parcels ((kind in ('a', 'c')))": "parcels_known",
     "drop statistics parcels_seen; create statistics parcels_seen on (kind in ('a', 'c')), number from parcels": "parcels_seen",
@@ -189,3 +191,18 @@ def test_a_dump_that_really_changed_is_noticed(library: Library, with_schema_dum
     with library.holding(files) as backup_id:
         for arguments in (("verify", backup_id, "--level", "restore"), ("restore", backup_id, "--to", "changed")):
             assert library.keeper(*arguments).exits(INTEGRITY).error
+
+
+@pytest.mark.parametrize(
+    "instead", [b"6\t12\t3\n", b"6\t2\t12\n", b"12\t6\t2\n"], ids=["another value", "the last two exchanged", "the first two exchanged"]
+)
+def test_a_value_of_a_column_that_moves_is_noticed_when_it_changed(pgkeeper: Pgkeeper, instead: bytes) -> None:
+    pgkeeper.create_database("moving", script("inherited_columns"))
+    backup_id = pgkeeper.backup("moving")
+    backup = newest(pgkeeper, "moving")
+    text = gzip.decompress((backup / DATABASE_FILE).read_bytes())
+    assert text.count(b"\n6\t12\t2\n") == 1
+    exchange(pgkeeper, backup, {DATABASE_FILE: compressed(text.replace(b"\n6\t12\t2\n", b"\n" + instead))})
+    for arguments in (("verify", backup_id, "--level", "restore"), ("restore", backup_id, "--to", "moved")):
+        assert "lorries" in pgkeeper(*arguments).exits(INTEGRITY).error
+        pgkeeper.cluster.drop_database("moved_unverified")
