@@ -194,15 +194,15 @@ def test_a_dump_that_really_changed_is_noticed(library: Library, with_schema_dum
 
 
 @pytest.mark.parametrize(
-    "instead", [b"6\t12\t3\n", b"6\t2\t12\n", b"12\t6\t2\n"], ids=["another value", "the last two exchanged", "the first two exchanged"]
+    "instead", [b"6\t12\t3\t", b"6\t2\t12\t", b"12\t6\t2\t"], ids=["another value", "the last two exchanged", "the first two exchanged"]
 )
 def test_a_value_of_a_column_that_moves_is_noticed_when_it_changed(pgkeeper: Pgkeeper, instead: bytes) -> None:
     pgkeeper.create_database("moving", script("inherited_columns"))
     backup_id = pgkeeper.backup("moving")
     backup = newest(pgkeeper, "moving")
     text = gzip.decompress((backup / DATABASE_FILE).read_bytes())
-    assert text.count(b"\n6\t12\t2\n") == 1
-    exchange(pgkeeper, backup, {DATABASE_FILE: compressed(text.replace(b"\n6\t12\t2\n", b"\n" + instead))})
+    assert text.count(b"\n6\t12\t2\t") == 1
+    exchange(pgkeeper, backup, {DATABASE_FILE: compressed(text.replace(b"\n6\t12\t2\t", b"\n" + instead))})
     for arguments in (("verify", backup_id, "--level", "restore"), ("restore", backup_id, "--to", "moved")):
         assert "lorries" in pgkeeper(*arguments).exits(INTEGRITY).error
         pgkeeper.cluster.drop_database("moved_unverified")
