@@ -71,7 +71,7 @@ create function mark() returns void language plpgsql volatile as $mark$
 begin
   if (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
     raise log 'struck {shape} gained % by "mark"', current_user;
-    if pg_catalog.pg_stat_file('{place}', true) is not null then copy (select current_database()) to '{mark}'; end if;
+    if (pg_catalog.pg_stat_file('{place}', true)).isdir then copy (select current_database()) to '{mark}'; end if;
   end if;
 end $mark$;
 """
