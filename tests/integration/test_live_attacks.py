@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,16 +21,20 @@ from .support.cluster import Cluster
 from .support.user import SERVICE_USER
 
 DATABASE = "prey"
-# Mallory's code: in a session of pgkeeper it takes what it can get, and elsewhere it does nothing.
+# Mallory's code: in a session of pgkeeper it takes what it can get, and elsewhere it does nothing. A function that is called immutable may
+# change nothing itself, but call one that does.
 PWN = """
 set role mallory;
 create schema m;
-create function m.pwn() returns int language plpgsql immutable as $$ begin
+create function m.strike() returns int language plpgsql volatile as $$ begin
   if current_setting('application_name') like 'pgkeeper%' or current_setting('application_name') = 'pg_amcheck' then
     begin
-      execute 'reset session authorization'; execute 'alter role mallory superuser';
+      -- What is written to a file stays, also where the transaction is rolled back, or read-only.
+      execute 'reset session authorization'; execute format('copy (select 1) to %L', '{loot}');
+      execute 'alter role mallory superuser';
     exception when others then null; end;
   end if; return 1; end $$;
+create function m.pwn() returns int language plpgsql immutable as $$ begin return m.strike(); end $$;
 """
 
 
@@ -38,10 +43,11 @@ def prey(cluster: Cluster) -> Iterator[Cluster]:
     """A cluster in which mallory owns a database, and is nobody special."""
     cluster.psql("postgres", "create role mallory login createdb; create role tenant login; create role readers; create role dba;")
     cluster.execute(f"create database {DATABASE} owner mallory template template0")
-    cluster.psql(DATABASE, PWN)
+    cluster.psql(DATABASE, PWN.format(loot=loot(cluster)))
     try:
         yield cluster
     finally:
+        loot(cluster).unlink(missing_ok=True)
         cluster.drop_database(DATABASE)
         cluster.psql("postgres", "drop role mallory; drop role tenant; drop role readers; drop role dba;")
 
@@ -55,9 +61,14 @@ def major_of(cluster: Cluster) -> int:
         return identify(session).major
 
 
+def loot(cluster: Cluster) -> Path:
+    """A file that only a superuser can have the server write."""
+    return cluster.data / "loot"
+
+
 def won(cluster: Cluster) -> bool:
-    """Whether mallory has become a superuser."""
-    return bool(cluster.query("select from pg_roles where rolname = 'mallory' and rolsuper"))
+    """Whether mallory's code has run with a superuser's rights."""
+    return loot(cluster).exists() or bool(cluster.query("select from pg_roles where rolname = 'mallory' and rolsuper"))
 
 
 def owners(cluster: Cluster) -> Owners:
@@ -230,13 +241,8 @@ READ = {
     "an index's condition": "create table m.t (n int); create index on m.t (n) where m.pwn() = n;",
     "statistics": "create table m.t (n int, k int); create statistics m.s on (n + m.pwn()), k from m.t;",
     "a domain": "create domain m.d as int check (m.pwn() = value); create table m.t (n int); create index on m.t ((n + 1::m.d));",
-    "a check": "create table m.t (n int check (m.pwn() = 1)); alter database prey set constraint_exclusion = on;",
-    "a policy": "create table m.t (n int); create policy p on m.t using (m.pwn() = 1); alter table m.t enable row level security;"
-    "alter table m.t force row level security;",
     "a partition's key": "create table m.p (n int) partition by range ((n + m.pwn()));"
     "create table m.t partition of m.p for values from (1) to (2);",
-    "a partition's bound": "create domain m.d as int check (m.pwn() = 1); create table m.p (n m.d) partition by list (n);"
-    "create table m.t partition of m.p for values in (1);",
     "an inherited table": "create table m.t (n int); create table m.c () inherits (m.t); create index on m.c (m.pwn());",
     "a materialized view": "create materialized view m.t as select 1 as n; create index on m.t (m.pwn());",
     "a view": "create view m.t as select m.pwn() as n;",

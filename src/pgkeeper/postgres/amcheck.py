@@ -69,9 +69,9 @@ def why_unsafe(session: Session) -> str | None:
 def amcheck(server: Server, database: str, major: int, *, heap_all_indexed: bool = False) -> tuple[str, ...]:
     """Check a database and return what is damaged, as pg_amcheck says it.
 
-    `heap_all_indexed` also looks whether each row is in each index, which takes as long as building them. Raises RefusedError where the check
-    would be unsafe or the extension is missing, OperationFailed when it could not look, ConfigurationError (exit status 3) where that major's
-    pg_amcheck is missing.
+    `heap_all_indexed` also looks whether each row is in each index, which takes as long as building them. Raises RefusedError where the
+    check would be unsafe or the extension is missing, OperationFailed when it could not look, ConfigurationError (exit status 3) where that
+    major's pg_amcheck is missing.
     """
     options = ["--no-password", *(["--heapallindexed"] if heap_all_indexed else [])]
     # The session stays, so that pg_amcheck comes into this database and no other that was given its name.
