@@ -32,11 +32,15 @@ def check_all_pages(side: SideCluster, *, only_copy: bool = False) -> PagesSeen:
     `only_copy`: production's files were written over, and nobody is served by leaving them down for it.
     """
     looking = _Looking(side, only_copy=only_copy)
-    with looking.at("the recovered cluster"):
-        with side.server.connect_maintenance() as session, told("looking at the recovered cluster"):
-            names = list_databases(session)
-        for name in names:
-            looking.look_into(name)
+    names: tuple[str, ...] = ()
+    with (
+        looking.at("the recovered cluster"),
+        side.server.connect_maintenance() as session,
+        told("looking at the recovered cluster"),
+    ):
+        names = list_databases(session)
+    for name in names:
+        looking.look_into(name)
     return PagesSeen(tuple(looking.unchecked), looking.tables_read, tuple(looking.warnings))
 
 
