@@ -11,14 +11,17 @@ import pytest
 
 from pgkeeper.model.errors import RefusedError
 from pgkeeper.postgres.amcheck import amcheck, why_unsafe
-from pgkeeper.postgres.facts import identify
+from pgkeeper.postgres.facts import identify, list_databases, read_cluster
 from pgkeeper.postgres.owners import Owners, ask_owners
 from pgkeeper.postgres.page_check import check_pages
+from pgkeeper.postgres.planned_code import filters_run_no_code
 from pgkeeper.postgres.row_probe import probe_rows
 from pgkeeper.postgres.server import Server
 
 from .support.cluster import Cluster
+from .support.product import DONE, REFUSED, Pgkeeper
 from .support.user import SERVICE_USER
+from .support.zoo import zoo_extension
 
 DATABASE = "prey"
 # Mallory's code: in a session of pgkeeper it takes what it can get, and elsewhere it does nothing. A function that is called immutable may
@@ -254,3 +257,66 @@ def test_reading_a_first_row_of_a_recovered_table_runs_nobodys_code(prey: Cluste
     prey.psql(DATABASE, f"set role mallory; {READ[kind]}")
     assert probe_rows(server_of(prey), DATABASE).unreadable == ()
     assert not won(prey)
+
+
+def test_a_database_is_backed_up_whatever_its_owner_calls_it(prey: Cluster) -> None:
+    named = "pgkeeper_partial_deadbeef"
+    prey.execute(f"create database {named} owner mallory template template0")
+    try:
+        with server_of(prey).connect_maintenance() as session:
+            assert named in list_databases(session)
+            # One that is being built is a superuser's.
+            session.execute(f"alter database {named} owner to postgres")
+            assert named not in list_databases(session)
+    finally:
+        prey.drop_database(named)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "create table m.theirs (); alter table m.theirs owner to pgkeeper_loader_deadbeef",
+        "grant usage on schema m to pgkeeper_loader_deadbeef",
+        "grant connect on database prey to pgkeeper_loader_deadbeef",
+    ],
+)
+def test_a_role_that_something_depends_on_is_backed_up_whatever_it_is_called(prey: Cluster, script: str) -> None:
+    named = "pgkeeper_loader_deadbeef"
+    prey.psql("postgres", f"create role {named}; grant readers to {named};")
+    try:
+        with server_of(prey).connect_maintenance() as session:
+            alone = read_cluster(session, "host")
+            prey.psql(DATABASE, script)
+            needed = read_cluster(session, "host")
+        for cluster, there in ((alone, False), (needed, True)):
+            assert (named in {role.name for role in cluster.roles}) is there
+            assert (named in {membership.member for membership in cluster.memberships}) is there
+    finally:
+        prey.psql(DATABASE, f"drop owned by {named}")
+        prey.psql("postgres", f"drop role {named}")
+
+
+@pytest.fixture
+def given_away(prey: Cluster) -> Iterator[Cluster]:
+    """A table of an extension, which dumps it by a query, was given to mallory."""
+    with zoo_extension():
+        prey.psql(DATABASE, "create extension zoo_extension schema public; alter table public.zoo_partly owner to mallory;")
+        yield prey
+
+
+def test_a_backup_runs_no_code_of_a_table_that_is_dumped_by_a_query(given_away: Cluster, pgkeeper: Pgkeeper) -> None:
+    pgkeeper("backup", "--database", DATABASE).exits(DONE)
+    given_away.psql(DATABASE, "set role mallory; create index on public.zoo_partly (m.pwn());")
+    run = pgkeeper("backup", "--database", DATABASE).exits(REFUSED)
+    assert "public.zoo_partly in database prey cannot be dumped safely" in run.stderr + run.stdout
+    assert not won(given_away)
+
+
+@pytest.mark.parametrize(
+    "statement", ["create index on public.zoo_partly (m.pwn())", "create statistics m.s on (id + m.pwn()), value from public.zoo_partly"]
+)
+def test_no_code_comes_to_such_a_table_while_it_is_dumped(given_away: Cluster, statement: str) -> None:
+    planting = f"set role mallory; set lock_timeout = '200ms'; {statement}"
+    with filters_run_no_code(server_of(given_away), DATABASE, 5), pytest.raises(AssertionError, match="lock timeout"):
+        given_away.psql(DATABASE, planting)
+    given_away.psql(DATABASE, planting)
