@@ -124,7 +124,7 @@ replacements:
       begun_at: "2026-03-02T09:15:00Z"
       database: app
       backup_id: app-20260301T030000Z
-      old_name: app_before_20260302_091500
+      old_name: app_before_20260302_091500_5f0c9a71
       saved_backup: app-20260302T091501Z
       request_id: ticket-1234
 cluster_replacements:

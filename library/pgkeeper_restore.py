@@ -48,11 +48,11 @@ options:
   replace:
     description:
       - Put the restored database in the place of the original. A backup of the original is made first, services that the setting
-        C(BACKUP_APP_SERVICES) names are stopped for the moment of the swap, and the original is kept as C(<name>_before_<time>).
+        C(BACKUP_APP_SERVICES) names are stopped for the moment of the swap, and the original is kept as C(<name>_before_<time>_<random>).
     type: bool
     default: false
   undo:
-    description: Undo the last replacement. What was written since is kept as C(<name>_after_<time>).
+    description: Undo the last replacement. What was written since is kept as C(<name>_after_<time>_<random>).
     type: bool
     default: false
   confirmation:

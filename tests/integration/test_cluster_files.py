@@ -171,7 +171,7 @@ def test_a_table_that_cannot_be_read_is_damage_also_without_amcheck(files: Clust
     )
     seen = check_all_pages(Recovered(files.data, files.data))
     assert set(before.unchecked) == {"postgres", "rows"}
-    assert seen == (before.unchecked, before.tables_read + 5)
+    assert seen == before._replace(tables_read=before.tables_read + 5)
 
     files.execute("checkpoint")
     ((path,),) = files.query("""select pg_relation_filepath('"a "" b"."T.t"')""", database="rows")
@@ -182,6 +182,37 @@ def test_a_table_that_cannot_be_read_is_damage_also_without_amcheck(files: Clust
         check_all_pages(Recovered(files.data, files.data))
     assert '"a "" b"."T.t": could not open file' in caught.value.why
     files.drop_database("rows")
+
+
+def test_what_cannot_be_looked_into_is_an_error_but_a_warning_where_nothing_else_is_left(
+    files: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recovered, "files", files, raising=False)
+    recovered = Recovered(files.data, files.data)
+    files.execute("create database half_dropped template template0")
+    # As an interrupted DROP DATABASE leaves it.
+    files.execute("update pg_database set datconnlimit = -2 where datname = 'half_dropped'")
+    with pytest.raises(OperationFailed, match="half_dropped"):
+        check_all_pages(recovered)
+    seen = check_all_pages(recovered, only_copy=True)
+    assert seen.unchecked == ("half_dropped",)
+    assert "invalid database" in "; ".join(seen.warnings)
+    assert seen.tables_read > 0
+    files.execute("drop database half_dropped")
+
+
+def test_damage_is_no_less_where_nothing_else_is_left(files: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recovered, "files", files, raising=False)
+    files.execute("create database rotten template template0")
+    files.psql("rotten", "create table t as select 1 as n")
+    files.execute("checkpoint")
+    ((path,),) = files.query("select pg_relation_filepath('t')", database="rotten")
+    files.stop()
+    (files.data / str(path)).unlink()
+    files.start()
+    with pytest.raises(IntegrityError, match="rotten is damaged"):
+        check_all_pages(Recovered(files.data, files.data), only_copy=True)
+    files.drop_database("rotten")
 
 
 def test_a_long_value_whose_pieces_are_lost_is_damage(files: Cluster) -> None:

@@ -207,7 +207,8 @@ def _show_replaced(report: "ReplaceClusterReport") -> None:
     if report.tables_read:
         say(f"  read     a first row of {report.tables_read} tables, those of the catalogs included")
     if report.unchecked:
-        say(f"  unseen   the pages of {', '.join(report.unchecked)}: amcheck is not installed")
+        why = "see the warnings" if report.warnings else "amcheck is not installed"
+        say(f"  unseen   the pages of {', '.join(report.unchecked)}: {why}")
 
 
 def _show_plan(plan: "PitrRestorePlan") -> None:

@@ -98,16 +98,19 @@ def was_touched(replacement: Replacement) -> bool:
     return replacement.step in STEPS[STEPS.index("stopping") :]
 
 
-def before_name(database: str, at: datetime) -> str:
-    """Return what a replaced database is called: `<name>_before_<UTC time>`, cut to PostgreSQL's 63 bytes."""
-    return fit_name(database, f"_before_{at:%Y%m%d_%H%M%S}")
+def before_name(database: str, at: datetime, random: str) -> str:
+    """Return what a replaced database is called: `<name>_before_<UTC time>_<random>`, cut to PostgreSQL's 63 bytes.
+
+    `random` is a few hexadecimal digits, new for each name: whoever may create databases could take a name beforehand that can be guessed.
+    """
+    return fit_name(database, f"_before_{at:%Y%m%d_%H%M%S}_{random}")
 
 
-def after_name(database: str, at: datetime) -> str:
+def after_name(database: str, at: datetime, random: str) -> str:
     """Return what an undone replacement is called, which keeps what was written since."""
-    return fit_name(database, f"_after_{at:%Y%m%d_%H%M%S}")
+    return fit_name(database, f"_after_{at:%Y%m%d_%H%M%S}_{random}")
 
 
-def next_name(database: str, at: datetime) -> str:
+def next_name(database: str, at: datetime, random: str) -> str:
     """Return what a database is called that waits to take another's place."""
-    return fit_name(database, f"_next_{at:%Y%m%d_%H%M%S}")
+    return fit_name(database, f"_next_{at:%Y%m%d_%H%M%S}_{random}")

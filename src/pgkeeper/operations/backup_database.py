@@ -28,6 +28,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.operations.places import STORE_WAIT, local_store, server, store_lock
 from pgkeeper.postgres.dump import Dumper, Snapshot
 from pgkeeper.postgres.facts import ClusterIdentity, read_cluster, read_database
+from pgkeeper.postgres.planned_code import filters_run_no_code
 from pgkeeper.postgres.server import ChangedMeanwhileError, LockTimeoutError, told
 from pgkeeper.postgres.server_config import server_config_tar
 from pgkeeper.postgres.tables import ExpectedTables, in_system_schemas, require_same_labels, require_untouched
@@ -104,6 +105,7 @@ def _attempt(
         with (
             told(f"backup of {database}"),
             server(settings).connect_maintenance() as maintenance,
+            filters_run_no_code(server(settings), database, settings.lock_timeout_seconds),
             _snapshot(cluster, database, settings) as snapshot,
         ):
             snapshot_at = datetime.now(UTC)

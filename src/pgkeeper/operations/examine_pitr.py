@@ -8,8 +8,12 @@ from pgkeeper.operations.findings import Finding, problem_found
 from pgkeeper.operations.interrupted_cluster import interrupted_cluster
 from pgkeeper.operations.pitr import attached, detached, pgbackrest
 from pgkeeper.operations.pitr_archiving import look_at_archiving
+from pgkeeper.operations.places import server
 from pgkeeper.pgbackrest.info import info
+from pgkeeper.postgres.amcheck import why_unsafe
+from pgkeeper.postgres.facts import identify, list_databases
 from pgkeeper.postgres.programs import program
+from pgkeeper.postgres.server import told
 from pgkeeper.settings import Settings
 
 _SUBJECT = "recovery to any second"
@@ -40,3 +44,25 @@ def examine_pitr(settings: Settings) -> Iterator[Finding]:
             yield Finding(level="ok", subject=_SUBJECT, text=f"repository {name}: {len(found.backups)} physical backups")
         except PgkeeperError as error:
             yield problem_found(_SUBJECT, error)
+    yield from _page_checks(settings)
+
+
+def _page_checks(settings: Settings) -> Iterator[Finding]:
+    """Yield a warning for each database whose pages `pitr verify` will skip although it has amcheck."""
+    try:
+        with server(settings).connect_maintenance() as session, told("looking at the cluster"):
+            major = identify(session).major
+            names = settings.databases or list_databases(session)
+    except PgkeeperError:
+        # That the server can't be reached is said elsewhere.
+        return
+    for name in names:
+        try:
+            with server(settings).connect(name, major=major) as session, told(f"looking at database {name}"):
+                unsafe = why_unsafe(session)
+        except PgkeeperError as error:
+            yield problem_found(_SUBJECT, error)
+            continue
+        if unsafe:
+            hint = "docs/security.md says why, and what is safe"
+            yield Finding(level="warning", subject=_SUBJECT, text=f"the pages of database {name} are not checked: {unsafe}", hint=hint)

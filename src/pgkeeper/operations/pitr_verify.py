@@ -15,7 +15,7 @@ from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_pitr_failed
 from pgkeeper.pgbackrest.verify import verify
-from pgkeeper.postgres.amcheck import amcheck, has_amcheck
+from pgkeeper.postgres.amcheck import NOT_INSTALLED, amcheck, why_unsafe
 from pgkeeper.postgres.facts import identify, list_databases
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
@@ -127,9 +127,9 @@ def _cluster(request: PitrVerifyRequest, settings: Settings, progress: Progress)
         began = time.monotonic()
         try:
             with reached.connect(name, major=major) as session, told(f"looking at database {name}"):
-                installed = has_amcheck(session)
-            if not installed:
-                reason = "extension amcheck is not in it (CREATE EXTENSION amcheck lets its pages be checked)"
+                unsafe = why_unsafe(session)
+            if unsafe != "":
+                reason = NOT_INSTALLED if unsafe is None else unsafe
                 outcomes.append(PitrVerifyOutcome(subject="database", name=name, status="skipped", reason=reason))
                 continue
             progress.phase(f"check the pages of database {name}")

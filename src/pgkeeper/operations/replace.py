@@ -6,6 +6,7 @@ long as a rename takes. The old database is kept.
 
 import time
 from datetime import UTC, datetime
+from secrets import token_hex
 
 from pgkeeper.host.logs import log
 from pgkeeper.host.services import Services
@@ -55,7 +56,7 @@ class ReplaceReport(Message):
 
 
 def replace(request: ReplaceRequest, settings: Settings, progress: Progress) -> ReplaceReport:
-    """Replace a database by a backup of it, and keep the old one as `<name>_before_<time>`.
+    """Replace a database by a backup of it, and keep the old one as `<name>_before_<time>_<random>`.
 
     Raises PgkeeperError: RefusedError without the confirmation, or when something ties production to the old database; whatever goes wrong,
     production is up again, with the old database unless the message says otherwise.
@@ -94,6 +95,7 @@ class _Replacing:
         self._backup = backup
         self._manifest = manifest
         self._at = datetime.now(UTC)
+        self._next = next_name(backup.database, self._at, token_hex(4))
 
     def run(self, began: float) -> ReplaceReport:
         database = self._backup.database
@@ -102,8 +104,8 @@ class _Replacing:
         journal = ReplacementJournal.begin(
             self._settings, self._at, database,
             kind="replace", system_identifier=self._cluster.system_identifier, backup_id=self._backup.backup_id,
-            old_oid=database_oid(self._session, database), old_name=before_name(database, self._at),
-            new_name=next_name(database, self._at), request_id=self._request.request_id,
+            old_oid=database_oid(self._session, database), old_name=before_name(database, self._at, token_hex(4)),
+            new_name=self._next, request_id=self._request.request_id,
         )  # fmt: skip
         try:
             with self._backup.being_read(), self._backup.at_hand(downloads(self._settings), self._progress) as at_hand:
@@ -132,7 +134,7 @@ class _Replacing:
         return saved.backup_id
 
     def _restore_beside(self, journal: ReplacementJournal, at_hand: Copy) -> Restored:
-        name = next_name(self._backup.database, self._at)
+        name = self._next
         restored = DatabaseRestore(
             self._session, self._cluster, at_hand, self._manifest, name, server(self._settings), self._progress,
             trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True,

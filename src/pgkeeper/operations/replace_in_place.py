@@ -109,7 +109,8 @@ class ReplaceInPlace:
 
         found = self.recovery.recover(place_for)
         with self.recovery.phase("look into every page", "check"):
-            self.seen = check_all_pages(self._side)
+            self.seen = check_all_pages(self._side, only_copy=True)
+        self.recovery.warnings += self.seen.warnings
         self._side.stop()
         require_shut_down(self._side, found.timeline)
         # From here on the files are whole. Only then do they get production's settings, by which somebody may start them and be reached.

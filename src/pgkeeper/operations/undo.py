@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from secrets import token_hex
 
 from pgkeeper.host.services import Services
 from pgkeeper.model.progress import Progress
@@ -58,7 +59,7 @@ def undo(request: UndoRequest, settings: Settings, progress: Progress) -> UndoRe
         journal = ReplacementJournal.begin(
             settings, at, known.database,
             kind="undo", system_identifier=cluster.system_identifier, backup_id=known.backup_id,
-            old_oid=known.new_oid, old_name=after_name(known.database, at),
+            old_oid=known.new_oid, old_name=after_name(known.database, at, token_hex(4)),
             new_oid=known.old_oid, new_name=name_of(session, known.old_oid), request_id=request.request_id,
         )  # fmt: skip
         replacement = journal.read()

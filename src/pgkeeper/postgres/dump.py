@@ -29,7 +29,7 @@ SELECT b.pid, b.usename AS role, b.application_name AS application, b.state,
        (SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE l.pid = w.pid AND NOT l.granted LIMIT 1) AS waits_for
 FROM pg_stat_activity w, unnest(pg_blocking_pids(w.pid)) AS blocker(pid) JOIN pg_stat_activity b ON b.pid = blocker.pid
-WHERE w.application_name = %s LIMIT 1
+WHERE w.application_name = %s AND w.usename = current_user LIMIT 1
 """
 
 

@@ -30,15 +30,27 @@ SELECT current_setting('server_version') AS server_version, current_setting('ser
        (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline
 """
 _LSN = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn"
+# What a restore has made that is at work: databases, and roles that have nothing outside of them. By its name alone anything could be that
+# which was made by somebody who may create it; and what another role owns, or was granted, could not be restored without it.
+_OURS = """
+WITH being_built AS (
+    SELECT d.oid FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE d.datname ~ '^pgkeeper_partial_[0-9a-f]{8}$' AND r.rolsuper
+), passing AS (
+    SELECT a.oid FROM pg_roles a WHERE a.rolname ~ '^pgkeeper_loader_[0-9a-f]{8}$' AND NOT a.rolsuper AND NOT EXISTS (
+        SELECT FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = a.oid
+        AND CASE WHEN d.dbid <> 0 THEN d.dbid WHEN d.classid = 'pg_database'::regclass THEN d.objid ELSE 0 END
+            NOT IN (SELECT oid FROM being_built))
+)
+"""
 _ROLES = """
 SELECT to_jsonb(a) AS role, shobj_description(a.oid, 'pg_authid') AS comment, a.rolvaliduntil::text AS valid_until,
        (SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setrole = a.oid AND s.setdatabase = 0) AS settings
-FROM pg_authid a WHERE a.rolname !~ '^pg_' AND a.rolname !~ '^pgkeeper_loader_' ORDER BY a.rolname
+FROM pg_authid a WHERE a.rolname !~ '^pg_' AND a.oid NOT IN (SELECT oid FROM passing) ORDER BY a.rolname
 """
 _MEMBERSHIPS = """
 SELECT to_jsonb(m) AS membership, r.rolname AS role, u.rolname AS member, g.rolname AS grantor
 FROM pg_auth_members m JOIN pg_authid r ON r.oid = m.roleid JOIN pg_authid u ON u.oid = m.member JOIN pg_authid g ON g.oid = m.grantor
-WHERE u.rolname !~ '^pg_' AND u.rolname !~ '^pgkeeper_loader_' ORDER BY r.rolname, u.rolname, g.rolname
+WHERE u.rolname !~ '^pg_' AND u.oid NOT IN (SELECT oid FROM passing) ORDER BY r.rolname, u.rolname, g.rolname
 """
 _TABLESPACES = """
 SELECT spcname AS name, pg_get_userbyid(spcowner) AS owner, pg_tablespace_location(oid) AS location
@@ -62,6 +74,10 @@ SELECT pg_get_userbyid(a.grantor) AS grantor, CASE WHEN a.grantee <> 0 THEN pg_g
        a.privilege_type AS privilege, a.is_grantable AS grantable
 FROM pg_database d, aclexplode(d.datacl) WITH ORDINALITY a (grantor, grantee, privilege_type, is_grantable, number)
 WHERE d.datname = %s ORDER BY a.number
+"""
+_DATABASES = """
+SELECT datname FROM pg_database
+WHERE datallowconn AND datname NOT IN ('template0', 'template1') AND oid NOT IN (SELECT oid FROM being_built) ORDER BY datname
 """
 _EXTENSIONS = """
 SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema_name
@@ -122,8 +138,8 @@ def read_cluster(session: Session, host: str) -> ClusterFacts:
         server_version_num=cluster.server_version_num,
         timeline=cluster.timeline,
         lsn=_one(session, _LSN)["lsn"],
-        roles=tuple(_role(role) for role in session.execute(_ROLES)),
-        memberships=tuple(_membership(row) for row in session.execute(_MEMBERSHIPS)),
+        roles=tuple(_role(role) for role in session.execute(_OURS + _ROLES)),
+        memberships=tuple(_membership(row) for row in session.execute(_OURS + _MEMBERSHIPS)),
         tablespaces=tuple(Tablespace(**row) for row in session.execute(_TABLESPACES)),
     )
 
@@ -203,12 +219,11 @@ def read_database(maintenance: Session, session: Session, name: str) -> Database
 
 
 def list_databases(session: Session) -> tuple[str, ...]:
-    """Return the databases that hold somebody's data: all that take connections, but PostgreSQL's own templates and what is being built."""
-    rows = session.execute(
-        "SELECT datname FROM pg_database WHERE datallowconn AND datname NOT IN ('template0', 'template1')"
-        " AND datname !~ '^pgkeeper_partial_[0-9a-f]{8}$' ORDER BY datname"
-    )
-    return tuple(row["datname"] for row in rows)
+    """Return the databases that hold somebody's data: all that take connections, but PostgreSQL's own templates and what is being built.
+
+    What is being built is a superuser's: an ordinary role that gives its database such a name has it backed up as any other.
+    """
+    return tuple(row["datname"] for row in session.execute(_OURS + _DATABASES))
 
 
 def database_statistics(session: Session) -> tuple[int, int, int]:

@@ -6,20 +6,15 @@ import psycopg
 from psycopg import sql
 
 from pgkeeper.model.errors import OperationFailed
+from pgkeeper.postgres.planned_code import RUNS_CODE
 from pgkeeper.postgres.server import Server, Session
 
-# Planning works out what it can of expressions in indexes and statistics: with functions of somebody's own that would be his code, run by a
-# superuser. Nothing depends on PostgreSQL's own objects in pg_depend.
+# Where planning would run somebody's code, as a superuser, nothing is asked.
 _TABLES = """
 SELECT c.oid::regclass::text AS name, n.nspname AS schema, c.relname AS relation
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am a ON a.oid = c.relam
-WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relispopulated AND a.amname = 'heap' AND NOT EXISTS (
-    SELECT FROM pg_depend d
-    WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass) AND (
-        d.classid = 'pg_class'::regclass AND d.objid IN (
-            SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))
-        OR d.classid = 'pg_statistic_ext'::regclass AND d.objid IN (SELECT s.oid FROM pg_statistic_ext s WHERE s.stxrelid = c.oid)))
-ORDER BY c.oid
+WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relispopulated AND a.amname = 'heap'
+AND c.oid NOT IN (SELECT oid FROM runs_code) ORDER BY c.oid
 """
 # The table itself is to be read, not an index in its place; and conditions of the table are nobody's business.
 _SETTINGS = ("default_transaction_read_only = on", "enable_indexonlyscan = off", "constraint_exclusion = off")
@@ -51,7 +46,7 @@ def probe_rows(server: Server, database: str) -> RowProbe:
 
 def _probe(session: Session) -> RowProbe:
     read, unreadable = 0, []
-    for table in session.execute(_TABLES).fetchall():
+    for table in session.execute(RUNS_CODE + _TABLES).fetchall():
         query = sql.SQL("SELECT 1 FROM ONLY {} LIMIT 1").format(sql.Identifier(table["schema"], table["relation"]))
         try:
             session.execute(query)

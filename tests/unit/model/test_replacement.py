@@ -57,6 +57,6 @@ def test_later_lines_add_to_what_earlier_ones_said() -> None:
 
 @given(st.text(min_size=1, max_size=63).filter(lambda name: "\0" not in name and name.isprintable()))
 def test_names_fit_and_tell_apart(database: str) -> None:
-    names = {before_name(database, AT), after_name(database, AT), next_name(database, AT)}
-    assert len(names) == 3
+    names = {name(database, AT, random) for name in (before_name, after_name, next_name) for random in ("5f0c9a71", "90b1e2d4")}
+    assert len(names) == 6
     assert all(len(name.encode()) <= POSTGRES_NAME_BYTES for name in names)
