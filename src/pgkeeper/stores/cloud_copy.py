@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pgkeeper.crypto.envelope import KeyRing, Opener
 from pgkeeper.host.locks import shared
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import IntegrityError, UncheckedError
 from pgkeeper.model.manifest import FileEntry, Manifest, parse_manifest
 from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
@@ -81,7 +81,8 @@ class CloudCopy(Copy):
         try:
             header = CopyHeader.model_validate(self._keys.open(LABEL, self._header_bytes))
         except ValidationError as error:
-            raise IntegrityError(what, "its header has another form", "it may be from another version of pgkeeper") from error
+            # The seal is ours, so nobody changed it.
+            raise UncheckedError(what, "its header has another form", "it may be from another version of pgkeeper") from error
         said = (header.backup_id, header.host, header.cluster, header.database, header.created_at)
         if said != (self.backup_id, self._host, self.cluster, self.database, self.created_at):
             other = f"{header.backup_id} of {header.database} in cluster {header.cluster} on {header.host}"
@@ -134,7 +135,7 @@ class CloudCopy(Copy):
             self.require_complete()
         except IntegrityError:
             return False
-        return not self.damage()
+        return not self.known_wrong()
 
     def gone(self) -> bool:
         """Ask for the header."""

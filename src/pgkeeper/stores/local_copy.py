@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from pgkeeper.host.durable import fsync_directory, replace_file
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import IntegrityError, UncheckedError
 from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest, parse_manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.stores.copy import Copy, ProgramFile, Sealing
-from pgkeeper.stores.files import read_checked, read_gzip
+from pgkeeper.stores.files import OURS, read_checked, read_gzip
 
 # No database has a column for the largest numbers that some file systems give.
 _MOST = 2**63 - 1
@@ -64,7 +64,7 @@ class LocalCopy(Copy):
     def whole(self) -> bool:
         """Look at the sizes of all files."""
         try:
-            return not self.damage() and all((self.path / entry.name).stat().st_size == entry.size for entry in self.manifest().files)
+            return not self.known_wrong() and all((self.path / entry.name).stat().st_size == entry.size for entry in self.manifest().files)
         except (OSError, IntegrityError):
             return False
 
@@ -136,4 +136,5 @@ class LocalCopy(Copy):
     def _unreadable(self, error: OSError) -> IntegrityError:
         if isinstance(error, FileNotFoundError):
             return self._gone_error()
-        return IntegrityError(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "")
+        kind = UncheckedError if error.errno in OURS else IntegrityError
+        return kind(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "")
