@@ -102,5 +102,10 @@ def _compare_facts(session: Session, server: Server, identity: ClusterIdentity, 
 
 
 def _preload_libraries(backup: Copy, manifest: Manifest) -> list[str]:
-    value = saved_setting(backup.read_gzip(manifest.file(CONFIG_FILE)), _PRELOAD)
+    try:
+        value = saved_setting(backup.read_gzip(manifest.file(CONFIG_FILE)), _PRELOAD)
+    except IntegrityError as error:
+        if backup.backup_id in str(error):
+            raise
+        raise IntegrityError(f"backup {backup.backup_id}: {error.what}", error.why, error.hint) from error
     return [name for name in split_list(value) if name]

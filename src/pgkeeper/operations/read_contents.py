@@ -1,9 +1,11 @@
 """Read a backup as the level `contents` does: every file to its end, and everything in the dump compared with the manifest."""
 
+from pgkeeper.model.bounds import bounded, most_decompressed
 from pgkeeper.model.comparison import differences
 from pgkeeper.model.errors import IntegrityError
-from pgkeeper.model.manifest import DATABASE_FILE, Manifest
+from pgkeeper.model.manifest import CONFIG_FILE, DATABASE_FILE, FileEntry, Manifest
 from pgkeeper.model.progress import Progress
+from pgkeeper.postgres.server_config import saved_setting
 from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.stores.copy import Copy
 
@@ -15,11 +17,28 @@ def content_problems(backup: Copy, manifest: Manifest, progress: Progress) -> tu
         if entry.name == DATABASE_FILE:
             for chunk in backup.read_gzip(entry):
                 understanding.feed(chunk)
+                if understanding.sql_bytes > manifest.contents.sql_bytes:
+                    why = f"it decompresses to more than the {manifest.contents.sql_bytes} bytes that were dumped"
+                    raise IntegrityError(f"backup {backup.backup_id}: {entry.name} is damaged", why)
                 progress.advance(understanding.sql_bytes, manifest.contents.sql_bytes)
         else:
-            for _ in backup.read_gzip(entry) if entry.name.endswith(".gz") else backup.read(entry):
-                pass
+            read_to_end(backup, entry)
     return differences(manifest.contents, understanding.finish())
+
+
+def read_to_end(backup: Copy, entry: FileEntry) -> None:
+    """Read a file other than the dump to its end. Raises IntegrityError for one that is not as it was written, or holds far too much."""
+    name = f"backup {backup.backup_id}: {entry.name}"
+    if entry.name == CONFIG_FILE:
+        try:
+            saved_setting(backup.read_gzip(entry), "")
+        except IntegrityError as error:
+            if backup.backup_id in str(error):
+                raise
+            raise IntegrityError(f"{name} is damaged", error.why, error.hint) from error
+        return
+    for _ in bounded(backup.read_gzip(entry), most_decompressed(entry.size), name) if entry.name.endswith(".gz") else backup.read(entry):
+        pass
 
 
 def require_contents(backup: Copy, manifest: Manifest, progress: Progress) -> None:

@@ -253,6 +253,15 @@ class Copy(ABC):
         damage = self.damage()
         return damage is not None and not damage.only_restore
 
+    def _naming_itself(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the same blocks; what is wrong with a file is said with the backup that it belongs to."""
+        try:
+            yield from blocks
+        except IntegrityError as error:
+            if self.backup_id in str(error):
+                raise
+            raise type(error)(f"backup {self.backup_id}: {error.what}", error.why, error.hint) from error
+
     def _gone_error(self) -> BackupGoneError:
         return BackupGoneError(
             f"there is no backup {self.backup_id} any more", "it was just removed", "`pgkeeper list` shows what is there"
