@@ -54,8 +54,7 @@ def server_config_tar(session: Session, warnings: list[str]) -> Iterator[bytes]:
 def saved_setting(tar: Iterable[bytes], name: str) -> str:
     """Return what a saved configuration says a setting was; nothing when it had its default, or that was not saved.
 
-    The tar is read as it comes, and never more than CONFIG_BYTES of it. Raises IntegrityError for what is no tar of ours, and whatever `tar`
-    raises.
+    The tar is read as it comes, and never more than CONFIG_BYTES of it. Raises IntegrityError for what is no tar, and what `tar` raises.
     """
     source = _Stream(bounded(tar, CONFIG_BYTES, CONFIG_FILE))
     lines = None

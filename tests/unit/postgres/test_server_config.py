@@ -11,7 +11,7 @@ import pytest
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.postgres.server_config import saved_setting
 
-SETTINGS = "port = '5432'\nshared_preload_libraries = E'a,''b'\n".encode()
+SETTINGS = b"port = '5432'\nshared_preload_libraries = E'a,''b'\n"
 
 
 def a_tar(**files: bytes) -> bytes:
