@@ -26,6 +26,13 @@ def content_problems(backup: Copy, manifest: Manifest, progress: Progress) -> tu
     return differences(manifest.contents, understanding.finish())
 
 
+def require_other_files(backup: Copy, manifest: Manifest) -> None:
+    """Read every file but the dump to its end. Raises IntegrityError for one that is not as it was written, or holds far too much."""
+    for entry in manifest.files:
+        if entry.name != DATABASE_FILE:
+            read_to_end(backup, entry)
+
+
 def read_to_end(backup: Copy, entry: FileEntry) -> None:
     """Read a file other than the dump to its end. Raises IntegrityError for one that is not as it was written, or holds far too much."""
     name = f"backup {backup.backup_id}: {entry.name}"
