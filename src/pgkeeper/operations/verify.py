@@ -131,11 +131,11 @@ def _chosen(request: VerifyRequest, settings: Settings) -> tuple[tuple[Copy, ...
         whose = f" of {', '.join(missing)}" if missing else ""
         raise UsageError(f"there is no backup{whose} in {store.where}", "", "make one with `pgkeeper backup`")
     chosen = {place: backup for place, backup in newest.items() if not request.databases or backup.database in request.databases}
-    due = []
-    for place, backup in chosen.items():
-        kin = [other for other in backups if (other.cluster, other.database) == place]
-        if not _checked_since(kin, request):
-            due.append(backup)
+    kin: dict[tuple[str, str], list[Copy]] = {place: [] for place in chosen}
+    for other in backups:
+        if (other.cluster, other.database) in kin:
+            kin[other.cluster, other.database].append(other)
+    due = [backup for place, backup in chosen.items() if not _checked_since(kin[place], request)]
     return tuple(chosen.values()), tuple(due)
 
 
