@@ -1,5 +1,7 @@
 """Whole small backups in a directory, as far as their files go, for tests that need no server."""
 
+import io
+import tarfile
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +33,13 @@ def publish(store: LocalStore, at: datetime = AT, dump: bytes = b"", promised: b
             write_gzip(place / DATABASE_FILE, [text]),
             write_file(place / SCHEMA_FILE, [b"PGDMP"]),
             write_gzip(place / GLOBALS_FILE, [b"-- roles\n"]),
-            write_gzip(place / CONFIG_FILE, [b"tar"]),
+            write_gzip(place / CONFIG_FILE, [_a_tar()]),
         )
         return store.publish(place, wanted.model_copy(update={"files": files}))
+
+
+def _a_tar() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("settings.txt"))
+    return buffer.getvalue()
