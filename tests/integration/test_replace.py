@@ -353,3 +353,12 @@ def test_a_replaced_database_is_dropped_when_its_time_is_over_unless_somebody_to
     assert pgkeeper("expire", "--json").exits(DONE).json["replaced"] == [report["kept_as"]]
     assert report["kept_as"] not in databases(pgkeeper)
     assert count(pgkeeper, "app") == 100
+
+
+def test_a_resumption_removes_the_unfinished_database_of_a_killed_restore_and_says_so(pgkeeper: Pgkeeper, app: str) -> None:
+    killed(pgkeeper, "after", "saved", "restore", app, *CONFIRMED)
+    # What a restore is at work in when it is killed.
+    pgkeeper.cluster.execute("create database pgkeeper_partial_0123abcd")
+    report = pgkeeper("restore", "--resume", "--json").exits(DONE).json
+    assert "the unfinished database pgkeeper_partial_0123abcd was removed" in report["settled"]
+    assert "pgkeeper_partial_0123abcd" not in pgkeeper.cluster.databases()

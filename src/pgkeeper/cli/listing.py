@@ -64,5 +64,7 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
 def _checked(backup: "BackupSummary") -> str:
     if backup.problem:
         return "DAMAGED"
+    if backup.difference:
+        return "DIFFERS when restored"
     level = max(backup.verified, default=None, key=LEVELS.index)
     return {None: "no", "restore": "proven"}.get(level, level or "")

@@ -3,32 +3,47 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pgkeeper.cli.say import plain
 
-_WIDE = 10_000
+# rich takes a millisecond a row; whoever reads so many on a terminal lets the terminal fold them.
+_MANY = 1000
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
     """Print a table; columns named in `right` are right-aligned.
 
-    The first column is never folded, since it is what people copy; in a pipe nothing is.
+    The first column is never folded, since it is what people copy; in a pipe, and with very many rows, nothing is.
     """
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDE
+    cells = [[plain(cell) for cell in row] for row in rows]
+    if not console.is_terminal or len(cells) > _MANY:
+        _print_unfolded(columns, cells, right)
+        return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
     with console.capture() as capture:
         console.print(table, soft_wrap=False)
     for line in capture.get().splitlines():
         print(line.rstrip())
+
+
+def _print_unfolded(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> None:
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    aligned_right = [column in right for column in columns]
+    for row in (columns, *rows):
+        parts = []
+        for cell, width, to_right in zip(row, widths, aligned_right, strict=True):
+            gap = " " * (width - cell_len(cell))
+            parts.append(gap + cell if to_right else cell + gap)
+        print("  ".join(parts).rstrip())
 
 
 def print_coloured(text: str, style: str) -> None:

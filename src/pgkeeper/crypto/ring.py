@@ -13,7 +13,7 @@ from pgkeeper.crypto.keys import encryption_keys, refuse_weak_key
 from pgkeeper.crypto.openssl import OpensslKey
 from pgkeeper.crypto.signer import Signer, is_signer, open_signed
 from pgkeeper.model.copy import Method
-from pgkeeper.model.errors import ConfigurationError, IntegrityError
+from pgkeeper.model.errors import ConfigurationError, IntegrityError, UnknownKeyError
 from pgkeeper.model.seal import parse_document
 from pgkeeper.off_site_settings import OffSiteSettings
 
@@ -86,7 +86,7 @@ class _Ring:
             if key.key_id == key_id:
                 return key
         ours = ", ".join(key.key_id for key in self._openssl) or "none"
-        raise IntegrityError(
+        raise UnknownKeyError(
             f"{what} with key {key_id}",
             f"this host has {ours}",
             "add the key as another line to the file that BACKUP_ENCRYPTION_KEY_FILE names",

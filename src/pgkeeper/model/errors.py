@@ -95,6 +95,21 @@ class BackupGoneError(IntegrityError):
     exit_status = 2
 
 
+class UncheckedError(IntegrityError):
+    """A backup could not be looked at, because of the host or its settings (exit status 1): this says nothing about the backup.
+
+    Whoever only asks whether a backup can be used need not tell it from a damaged one.
+    """
+
+    exit_status = 1
+
+
+class UnknownKeyError(UncheckedError):
+    """This host does not have the key of what it should open (exit status 4, as documented for a wrong key)."""
+
+    exit_status = 4
+
+
 class BusyError(PgkeeperError):
     """Somebody else holds what is needed (exit status 5)."""
 
@@ -105,3 +120,8 @@ class RefusedError(PgkeeperError):
     """Going on would endanger data (exit status 6)."""
 
     exit_status = 6
+
+
+def is_damage(error: BaseException) -> bool:
+    """Tell whether an error says that a backup is damaged, rather than that it is gone or could not be looked at."""
+    return isinstance(error, IntegrityError) and not isinstance(error, BackupGoneError | UncheckedError)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import IntegrityError, UncheckedError
 
 DATABASE_FILE = "database.sql.gz"
 SCHEMA_FILE = "schema.dump"
@@ -251,6 +251,14 @@ def _checksum(data: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(data)).hexdigest()
 
 
+def _checksum_fits(content: bytes, checksum: object) -> bool:
+    """Tell whether `checksum` stands at the end of a canonical document and is that of the rest, without writing the rest anew."""
+    if not isinstance(checksum, str):
+        return False
+    rest = content.removesuffix(f',\n "checksum": "{checksum}"\n}}\n'.encode())
+    return len(rest) < len(content) and hashlib.sha256(rest + b"\n}\n").hexdigest() == checksum
+
+
 def dump_manifest(manifest: Manifest) -> bytes:
     """Return the manifest's file content, checksum included."""
     data = manifest.model_dump(mode="json")
@@ -260,14 +268,15 @@ def dump_manifest(manifest: Manifest) -> bytes:
 def parse_manifest(content: bytes, backup_id: str) -> Manifest:
     """Return the manifest in `content`, which was found in the place of `backup_id`.
 
-    Raises IntegrityError when a single byte is not as `dump_manifest` wrote it, or it speaks of another backup.
+    Raises IntegrityError when a single byte is not as `dump_manifest` wrote it, or it speaks of another backup, and UncheckedError for
+    the format of another version of pgkeeper.
     """
     where = f"the manifest of backup {backup_id} is damaged"
     try:
         data = json.loads(content)
-        whole = isinstance(data, dict) and _canonical(data) == content and data.pop("checksum", None) == _checksum(data)
+        whole = isinstance(data, dict) and _canonical(data) == content and _checksum_fits(content, data.pop("checksum", None))
         if whole and data.get("format") != FORMAT:
-            raise IntegrityError(
+            raise UncheckedError(
                 f"backup {backup_id} was made by another version of pgkeeper", f"its format is {data.get('format')}", "upgrade"
             )
         manifest = Manifest.model_validate(data) if whole else None

@@ -33,7 +33,7 @@ class Held:
     """A backup as retention sees it.
 
     `readable` is False when it is damaged: it then counts for nothing. `proven`: it was restored and compared, with a genuine proof.
-    `pinned`: its owner wants it kept.
+    `pinned`: its owner wants it kept. `differs`: its contents are right, but what was restored differed.
     """
 
     backup_id: str
@@ -41,6 +41,7 @@ class Held:
     readable: bool = True
     proven: bool = False
     pinned: bool = False
+    differs: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def decide(backups: Iterable[Held], now: datetime, policy: Policy, held_back: st
     """Return what happens to each backup of one database at `now`.
 
     Kept are: what is pinned, what is damaged (somebody must look), what claims to be from the future, the newest three that can be read,
-    the newest proven one, and what `policy` keeps. Nothing is removed unless a readable backup is younger than 28 hours: expiry that goes
+    the newest proven one, and what `policy` keeps. One that differs when it is restored counts as the others do, but costs none of them its
+    place: whatever would be kept without it is kept. Nothing is removed unless a readable backup is younger than 28 hours: expiry that goes
     on while backups fail would end with none. Nor while `held_back` says why nothing may be removed at all.
     """
     ordered = sorted(backups, key=lambda backup: (backup.created_at, backup.backup_id), reverse=True)
@@ -77,7 +79,8 @@ def decide(backups: Iterable[Held], now: datetime, policy: Policy, held_back: st
     refused = held_back
     if not believed or now - believed[0].created_at > FRESH:
         refused = refused or "there is no fresh backup of this database"
-    reasons = _reasons_to_keep(believed, now, policy)
+    # What differs may be the last good one, and may not be as good as it looks: it is kept as a good one, and replaces none.
+    reasons = _reasons_to_keep(believed, now, policy) | _reasons_to_keep([each for each in believed if not each.differs], now, policy)
     decisions = []
     for backup in ordered:
         reason = _owners_business(backup, now) or reasons.get(backup.backup_id, "")
@@ -90,7 +93,7 @@ def _owners_business(backup: Held, now: datetime) -> str:
     if backup.pinned:
         return "it is pinned"
     if not backup.readable:
-        return "it is damaged; look at it, then `pgkeeper delete` it"
+        return "it is damaged or cannot be read; `pgkeeper status` says what to do"
     if backup.created_at > now:
         return "it claims to be from the future"
     return ""

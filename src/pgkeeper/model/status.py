@@ -17,8 +17,9 @@ DISK_FULL_PERCENT = 85.0
 
 @dataclass(frozen=True)
 class BackupFacts:
-    """One backup. `snapshot_at` is the state it holds, None while it can't be read; then `problem` says why.
+    """One backup. `snapshot_at` is the state it holds, None while it can't be read; then `problem` says why, and `advice` what to do.
 
+    `difference` is what a restore of it showed to differ though its contents are right.
     `proven_at` is when it was last restored and compared, `recovery_seconds` how long a restore without comparing took then.
     """
 
@@ -26,6 +27,8 @@ class BackupFacts:
     created_at: datetime
     snapshot_at: datetime | None = None
     problem: str = ""
+    advice: str = ""
+    difference: str = ""
     pin_problem: str = ""
     proven_at: datetime | None = None
     recovery_seconds: float | None = None
@@ -201,7 +204,9 @@ def _of_database(facts: DatabaseFacts, found: Recoverable, now: datetime) -> Ite
     name = facts.database
     for backup in facts.backups:
         if backup.problem:
-            yield Finding("problem", name, backup.problem, f"look at it; `pgkeeper delete {backup.backup_id}` removes it")
+            yield Finding("problem", name, backup.problem, backup.advice)
+        if backup.difference:
+            yield Finding("problem", name, backup.difference, backup.advice)
         if backup.created_at > now:
             hint = f"was the clock wrong? Then `pgkeeper delete {backup.backup_id}`"
             yield Finding("problem", name, f"backup {backup.backup_id} claims to be from the future", hint)

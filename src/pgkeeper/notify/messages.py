@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pgkeeper.model.durations import format_duration
-from pgkeeper.model.errors import ErrorInfo
+from pgkeeper.model.errors import ErrorInfo, IntegrityError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.sizes import format_size
 
@@ -53,10 +53,12 @@ def backup_failed(
 
 
 def check_failed(project: str, console_url: str, failures: Mapping[str, ErrorInfo], now: datetime) -> Message:
-    """Return the alert about backups that failed a check; `failures` maps their ids to what was found."""
+    """Return the alert about backups that failed a check, or could not be checked; `failures` maps their ids to what was found."""
+    damaged = any(error.exit_status == IntegrityError.exit_status for error in failures.values())
     hints = dict.fromkeys(error.hint for error in failures.values() if error.hint)
     text = _templates.get_template("check_failed.txt.j2").render(
         backups=list(failures),
+        damaged=damaged,
         now=now.astimezone(UTC).strftime(_TIME),
         errors=[error.model_copy(update={"hint": ""}) for error in failures.values()],
         action="; ".join(hints) or "Check the log of pgkeeper and run `pgkeeper doctor`",

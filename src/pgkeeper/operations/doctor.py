@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pgkeeper.host.sandbox import require_sandbox
+from pgkeeper.model.damage import KEEP_IT
 from pgkeeper.model.errors import PgkeeperError, RefusedError
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.examine_off_site import examine_off_site
@@ -151,6 +152,8 @@ def _backups(settings: Settings) -> Iterator[Finding]:
     for backup in backups:
         if backup.problem:
             yield Finding(level="problem", subject="backups", text=backup.problem, hint=f"look at {backup.path}")
+        if backup.difference:
+            yield Finding(level="problem", subject="backups", text=backup.difference, hint=KEEP_IT)
         if backup.created_at > datetime.now(UTC):
             hint = "was the clock wrong? Then `pgkeeper delete` it"
             yield Finding(level="warning", subject="backups", text=f"{backup.backup_id} claims to be from the future", hint=hint)

@@ -94,4 +94,5 @@ class Expiry:
 
 def _held(backup: Copy) -> Held:
     whole = backup.whole()
-    return Held(backup.backup_id, backup.created_at, whole, whole and "restore" in backup.proofs(), backup.pinned())
+    proven = whole and "restore" in backup.proofs()
+    return Held(backup.backup_id, backup.created_at, whole, proven, backup.pinned(), whole and backup.damage() is not None)

@@ -20,8 +20,9 @@ from pgkeeper.stores.copy import Copy
 class BackupSummary(Message):
     """One backup in a list; `stores` says where it has copies; `path` is where it lies on this host, or the first store's name.
 
-    `problem` says why its manifest can't be read (then what stands in it is missing here), or what a check found. `pin_problem` says why
-    the pin of a pinned backup can't be believed. Of one that is only off site is told what the ledger knows.
+    `problem` says why its manifest can't be read (then what stands in it is missing here), or what a check found wrong with its bytes or
+    contents; `difference` what only a restore showed, while its contents are right. `pin_problem` says why the pin of a pinned backup can't
+    be believed. Of one that is only off site is told what the ledger knows.
     """
 
     backup_id: str
@@ -43,6 +44,7 @@ class BackupSummary(Message):
     pin_problem: str = ""
     warnings: tuple[str, ...] = ()
     problem: str = ""
+    difference: str = ""
 
 
 def list_backups(settings: Settings, databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
@@ -136,5 +138,7 @@ def _summary(backup: Copy, facts: ManifestFacts | PgkeeperError, stores: tuple[S
         **_pin(backup),
     )
     damage = backup.damage()
-    said = {"problem": str(facts)} if isinstance(facts, PgkeeperError) else {**dict(facts), "problem": damage.found if damage else ""}
-    return summary.model_copy(update=said)
+    if isinstance(facts, PgkeeperError):
+        return summary.model_copy(update={"problem": str(facts)})
+    found = {("difference" if damage.only_restore else "problem"): damage.found} if damage else {}
+    return summary.model_copy(update={**dict(facts), **found})

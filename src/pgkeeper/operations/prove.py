@@ -14,6 +14,7 @@ from pgkeeper.model.manifest import CONFIG_FILE, DatabaseFacts, Manifest
 from pgkeeper.model.names import fit_name
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.sizes import format_size
+from pgkeeper.operations.read_contents import require_other_files
 from pgkeeper.operations.restore_database import DatabaseRestore
 from pgkeeper.postgres.facts import ClusterIdentity, read_cluster, read_database
 from pgkeeper.postgres.new_database import database_exists
@@ -64,6 +65,8 @@ def prove(backup: Copy, manifest: Manifest, settings: Settings, progress: Progre
                 return f"it took longer than {format_duration(_LONGEST_SECONDS)}"
             return "it was stopped" if stopped() else ""
 
+        # The restore itself looks at the dump; a deeper check includes what the shallower ones look at.
+        require_other_files(backup, manifest)
         progress.phase(f"make a throwaway cluster for {manifest.database.name}")
         libraries = _preload_libraries(backup, manifest)
         with throwaway_cluster(place, manifest.cluster, libraries, len(manifest.contents.tables), must_end) as cluster:
@@ -102,5 +105,10 @@ def _compare_facts(session: Session, server: Server, identity: ClusterIdentity, 
 
 
 def _preload_libraries(backup: Copy, manifest: Manifest) -> list[str]:
-    value = saved_setting(backup.read_gzip(manifest.file(CONFIG_FILE)), _PRELOAD)
+    try:
+        value = saved_setting(backup.read_gzip(manifest.file(CONFIG_FILE)), _PRELOAD)
+    except IntegrityError as error:
+        if backup.backup_id in str(error):
+            raise
+        raise IntegrityError(f"backup {backup.backup_id}: {error.what}", error.why, error.hint) from error
     return [name for name in split_list(value) if name]

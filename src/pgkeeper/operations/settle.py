@@ -7,8 +7,9 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, ending, was_touched
 from pgkeeper.operations.places import outside_session, server
 from pgkeeper.operations.replacements import ReplacementJournal, replacements_on
+from pgkeeper.operations.restore_preparation import clear_leftovers
 from pgkeeper.postgres.facts import ClusterIdentity, identify
-from pgkeeper.postgres.new_database import database_is_closed, database_oid, drop_database
+from pgkeeper.postgres.new_database import database_is_closed, database_oid, drop_database, leftovers
 from pgkeeper.postgres.server import Session, told
 from pgkeeper.postgres.swap import open_again
 from pgkeeper.settings import Settings
@@ -19,7 +20,18 @@ def settle(settings: Settings, cluster: ClusterIdentity, progress: Progress) -> 
 
     Returns what was done, a line each. Raises PgkeeperError when production can't be brought up.
     """
-    return [settle_one(settings, each, progress) for each in replacements_on(cluster, settings) if not each.finished]
+    settled = [settle_one(settings, each, progress) for each in replacements_on(cluster, settings) if not each.finished]
+    return settled + _cleared(settings) if settled else []
+
+
+def _cleared(settings: Settings) -> list[str]:
+    """Remove what the restore of a killed replacement left unfinished: nobody restores while we hold the lock."""
+    warnings: list[str] = []
+    with server(settings).connect_maintenance() as session, told("removing unfinished databases"):
+        unfinished = leftovers(session)
+        clear_leftovers(server(settings), session, warnings)
+        left = set(leftovers(session))
+    return [f"the unfinished database {name} was removed" for name in unfinished if name not in left] + warnings
 
 
 def settle_one(settings: Settings, replacement: Replacement, progress: Progress) -> str:

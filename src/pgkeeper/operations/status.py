@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from pgkeeper.model.errors import IntegrityError, PgkeeperError
+from pgkeeper.model.damage import removal_advice
+from pgkeeper.model.errors import IntegrityError, PgkeeperError, is_damage
 from pgkeeper.model.retention import Held, decide
 from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, OffSiteFacts, headline, judge
 from pgkeeper.operations.interrupted_cluster import interrupted_cluster
@@ -177,7 +178,14 @@ def _database(cluster: str, database: str, backups: Sequence[Copy], settings: Se
             continue
         facts.append(found)
         held.append(
-            Held(backup.backup_id, backup.created_at, not found.problem, not found.problem and found.proven_at is not None, backup.pinned())
+            Held(
+                backup.backup_id,
+                backup.created_at,
+                not found.problem,
+                not found.problem and found.proven_at is not None,
+                backup.pinned(),
+                bool(found.difference),
+            )
         )
     return DatabaseFacts(cluster=cluster, database=database, wanted=wanted, backups=tuple(facts), expirable=_expirable(held, settings, now))
 
@@ -197,17 +205,24 @@ def _backup(backup: Copy) -> BackupFacts:
     try:
         manifest = backup.manifest()
     except IntegrityError as error:
-        return BackupFacts(backup.backup_id, backup.created_at, problem=str(error), pin_problem=pin_problem)
+        # What can't be read for another reason than damage says in itself what to do.
+        advice = removal_advice(backup.backup_id) if is_damage(error) else ""
+        return BackupFacts(backup.backup_id, backup.created_at, problem=str(error), advice=advice, pin_problem=pin_problem)
     damage = backup.damage()
-    problem = damage.found if damage else ""
+    only_restore = damage is not None and damage.only_restore
+    problem = damage.found if damage and not only_restore else ""
+    advice = damage.advice if damage else ""
     if not problem and not backup.whole():
         problem = f"backup {backup.backup_id} is damaged: files are missing, or not of their size"
+        advice = removal_advice(backup.backup_id)
     proof = backup.proofs().get("restore")
     return BackupFacts(
         backup_id=backup.backup_id,
         created_at=backup.created_at,
         snapshot_at=manifest.snapshot_at,
         problem=problem,
+        advice=advice,
+        difference=damage.found if damage and only_restore and not problem else "",
         pin_problem=pin_problem,
         proven_at=proof.finished_at if proof else None,
         recovery_seconds=proof.recovery_seconds if proof else None,

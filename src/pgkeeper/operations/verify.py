@@ -14,20 +14,20 @@ from pydantic import Field
 from pgkeeper import __version__
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.comparison import differences
 from pgkeeper.model.copy import StoreName
-from pgkeeper.model.errors import BackupGoneError, ErrorInfo, IntegrityError, RefusedError, UsageError
-from pgkeeper.model.manifest import DATABASE_FILE, Manifest
+from pgkeeper.model.errors import BackupGoneError, ErrorInfo, IntegrityError, RefusedError, UsageError, is_damage
+from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.proof import Level, Proof, at_least
+from pgkeeper.operations.failed_proof import examined, found_by, not_decided
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.off_site import note_verified
 from pgkeeper.operations.places import LATEST, copies_in, downloads, newest_by_database
 from pgkeeper.operations.prove import Evidence, prove
+from pgkeeper.operations.read_contents import content_problems
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_check_failed
 from pgkeeper.operations.together import Together
-from pgkeeper.postgres.understanding import DumpUnderstanding
 from pgkeeper.settings import Settings
 from pgkeeper.stores.copy import Copy
 
@@ -55,6 +55,9 @@ class VerifyRequest(Message):
 class VerifyOutcome(Message):
     """How it went with one backup; `problems` names what differs, a line each.
 
+    `failed`: it is damaged, or what was restored differed. `undecided`: the check could not be made to its end, which says nothing about
+    the backup.
+
     For level `restore`: `phases` maps each phase to its seconds, `recovery_seconds` is what the restore alone took, `server_version` the
     PostgreSQL it went into, `warnings` what was different there without costing anything.
     """
@@ -62,7 +65,7 @@ class VerifyOutcome(Message):
     database: str
     backup_id: str
     level: Level
-    status: Literal["done", "skipped", "failed"]
+    status: Literal["done", "skipped", "failed", "undecided"]
     seconds: float = 0.0
     size_bytes: int | None = None
     tables: int | None = None
@@ -128,11 +131,11 @@ def _chosen(request: VerifyRequest, settings: Settings) -> tuple[tuple[Copy, ...
         whose = f" of {', '.join(missing)}" if missing else ""
         raise UsageError(f"there is no backup{whose} in {store.where}", "", "make one with `pgkeeper backup`")
     chosen = {place: backup for place, backup in newest.items() if not request.databases or backup.database in request.databases}
-    due = []
-    for place, backup in chosen.items():
-        kin = [other for other in backups if (other.cluster, other.database) == place]
-        if not _checked_since(kin, request):
-            due.append(backup)
+    kin: dict[tuple[str, str], list[Copy]] = {place: [] for place in chosen}
+    for other in backups:
+        if (other.cluster, other.database) in kin:
+            kin[other.cluster, other.database].append(other)
+    due = [backup for place, backup in chosen.items() if not _checked_since(kin[place], request)]
     return tuple(chosen.values()), tuple(due)
 
 
@@ -182,11 +185,11 @@ def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Pro
                 backup.check(progress)
             manifest = _manifest(backup, request.level)
             if request.level == "contents":
-                problems = _content_problems(backup, backup.manifest(), progress)
+                problems = content_problems(backup, backup.manifest(), progress)
             elif request.level == "restore":
                 with backup.at_hand(downloads(settings), progress) as at_hand:
                     fetched = time.monotonic() - began
-                    evidence = prove(at_hand, at_hand.manifest(), settings, progress, stop.is_set)
+                    evidence = _proven(at_hand, settings, progress, stop)
                 if request.source != "local":
                     evidence = evidence.after_fetching(fetched)
             if problems:
@@ -207,10 +210,20 @@ def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Pro
             )
     except Exception as error:  # noqa: BLE001 - one backup's damage never hides another's
         info = as_error_info(error, f"check of {backup.backup_id}")
-        if isinstance(error, IntegrityError):
+        failed = is_damage(error)
+        if failed:
             _remember_damage(backup, request.level, error)
-        log.error("verify failed", backup_id=backup.backup_id, level=request.level, error=str(info))
-        return outcome.model_copy(update={"status": "failed", "problems": problems, "error": info, "seconds": time.monotonic() - began})
+        elif not isinstance(error, BackupGoneError):
+            info = not_decided(info, backup.backup_id, request.level)
+        log.error("verify failed" if failed else "verify undecided", backup_id=backup.backup_id, level=request.level, error=str(info))
+        return outcome.model_copy(
+            update={
+                "status": "failed" if failed else "undecided",
+                "problems": problems,
+                "error": info,
+                "seconds": time.monotonic() - began,
+            }
+        )
     log.info("verify done", backup_id=backup.backup_id, level=request.level)
     if request.source != "local" and not request.host:
         note_verified(settings, request.source, backup, request.level, datetime.now(UTC))
@@ -225,6 +238,20 @@ def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Pro
     )
 
 
+def _proven(at_hand: Copy, settings: Settings, progress: Progress, stop: threading.Event) -> Evidence:
+    """Prove a copy. Raises what `prove` does, or what reading the copy again says about the failure."""
+    manifest = at_hand.manifest()
+    try:
+        return prove(at_hand, manifest, settings, progress, stop.is_set)
+    except Exception as error:
+        if stop.is_set():
+            raise
+        said = examined(error, at_hand, manifest, progress)
+        if said is error:
+            raise
+        raise said from error
+
+
 def _manifest(backup: Copy, level: Level) -> Manifest | None:
     """Read the manifest; None for a checksum of a copy that this host can't decrypt."""
     try:
@@ -235,21 +262,11 @@ def _manifest(backup: Copy, level: Level) -> Manifest | None:
         return None
 
 
-def _remember_damage(backup: Copy, level: Level, error: IntegrityError) -> None:
-    """From now on the backup counts for nothing. Where that can't be written down, the log and the report still say it."""
+def _remember_damage(backup: Copy, level: Level, error: Exception) -> None:
+    """From now on the backup is not proven, and counts for nothing unless its contents are right.
+
+    Where that can't be written down, the log and the report still say it.
+    """
+    found = found_by(error, level)
     with suppress(OSError, IntegrityError):
-        backup.keep_damage(level, str(error), datetime.now(UTC))
-
-
-def _content_problems(backup: Copy, manifest: Manifest, progress: Progress) -> tuple[str, ...]:
-    """Decompress and read everything to its end; return what differs from the manifest."""
-    understanding = DumpUnderstanding()
-    for entry in manifest.files:
-        if entry.name == DATABASE_FILE:
-            for chunk in backup.read_gzip(entry):
-                understanding.feed(chunk)
-                progress.advance(understanding.sql_bytes, manifest.contents.sql_bytes)
-        else:
-            for _ in backup.read_gzip(entry) if entry.name.endswith(".gz") else backup.read(entry):
-                pass
-    return differences(manifest.contents, understanding.finish())
+        backup.keep_damage(found.level, str(error), datetime.now(UTC), contents_right=found.contents_right)

@@ -15,15 +15,17 @@ def waiting_for(
     Left out are damaged ones, those whose time off site is over already, those that claim to be from the future, and those whose copy was
     removed on purpose. With `asked` it is those, whatever their age, and no others.
     """
+    there = {(copy.cluster, copy.backup_id) for copy in ledger.copies}
+    unwanted = frozenset(ledger.unwanted)
     wanted = [
         backup
         for backup in backups
-        if (backup.backup_id in asked if asked else _is_wanted(ledger, backup, now, days))
-        and ledger.find(backup.cluster, backup.backup_id) is None
+        if (backup.backup_id in asked if asked else _is_wanted(unwanted, backup, now, days))
+        and (backup.cluster, backup.backup_id) not in there
         and backup.whole()
     ]
     return tuple(sorted(wanted, key=lambda backup: (backup.created_at, backup.backup_id)))
 
 
-def _is_wanted(ledger: Ledger, backup: LocalCopy, now: datetime, days: int) -> bool:
-    return now - timedelta(days=days) <= backup.created_at <= now and backup.backup_id not in ledger.unwanted
+def _is_wanted(unwanted: Collection[str], backup: LocalCopy, now: datetime, days: int) -> bool:
+    return now - timedelta(days=days) <= backup.created_at <= now and backup.backup_id not in unwanted

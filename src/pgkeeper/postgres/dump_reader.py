@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.postgres.encodings import decode_name
-from pgkeeper.postgres.statements import next_span
+from pgkeeper.postgres.lexer import Lexer
 
 _COPY = re.compile(rb'COPY ((?:"(?:[^"]|"")*+"|[^"\s.(]++)(?:\.(?:"(?:[^"]|"")*+"|[^"\s.(]++))?) .*?FROM stdin;\Z', re.DOTALL)
 _SET_STRINGS = re.compile(rb"SET standard_conforming_strings = (on|off);")
 _SET_ENCODING = re.compile(rb"SET client_encoding = '([A-Za-z0-9_]+)';")
-_END_MARKER = re.compile(rb"^-- PostgreSQL database dump complete\r?$", re.MULTILINE)
 _COLUMN = re.compile(rb'"(?:[^"]|"")*+"|[^",\s]++')
 _PART = re.compile(rb'"((?:[^"]|"")*+)"|([^".]++)')
 _TERMINATOR = b"\n\\.\n"
@@ -91,7 +90,7 @@ class DumpReader:
     def __init__(self) -> None:
         self.encoding = "UTF8"
         self.standard_strings = True
-        self._complete = False
+        self._lexer = Lexer()
         self._rest = b""
         self._in_copy = False
         self._line_end_pending = False
@@ -118,22 +117,19 @@ class DumpReader:
                 yield CopyEnd()
                 self._in_copy = False
                 position = stop + len(_TERMINATOR)
-            span = next_span(text, position, standard_strings=self.standard_strings)
-            if span is None:
+            position, taken = self._lexer.take(text, position, standard_strings=self.standard_strings)
+            if taken is None:
                 break
-            self._note_end_marker(text, position, span.start)
-            position = span.end
-            if span.kind == "statement":
-                yield self._statement(text[span.start : span.end])
+            if taken.kind == "statement":
+                yield self._statement(taken.text)
         self._rest = text[position:]
 
     def finish(self) -> None:
         """Check the end. Raises IntegrityError when the dump is cut short or lacks pg_dump's end marker."""
         if self._in_copy:
             raise IntegrityError("the dump is cut short", "it ends in the middle of a table's data")
-        next_span(self._rest, 0, standard_strings=self.standard_strings, at_end=True)
-        self._note_end_marker(self._rest, 0, len(self._rest))
-        if not self._complete:
+        self._lexer.take(self._rest, 0, standard_strings=self.standard_strings, at_end=True)
+        if not self._lexer.complete:
             raise IntegrityError("the dump is cut short", "pg_dump's end marker is missing")
 
     def _data_start(self, text: bytes, position: int) -> int:
@@ -145,7 +141,7 @@ class DumpReader:
         return position + 1
 
     def _statement(self, text: bytes) -> Event:
-        if self._complete:
+        if self._lexer.complete:
             raise IntegrityError("the dump cannot be understood", "statements follow its end marker")
         if text.startswith(b"SET "):
             if found := _SET_STRINGS.fullmatch(text):
@@ -157,7 +153,3 @@ class DumpReader:
             self._in_copy = self._line_end_pending = True
             return CopyStart(text, found[1], schema_name, table)
         return Statement(text)
-
-    def _note_end_marker(self, text: bytes, start: int, stop: int) -> None:
-        if not self._complete and _END_MARKER.search(text, start, stop):
-            self._complete = True

@@ -7,12 +7,15 @@ among them.
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 import psycopg
 
+from pgkeeper.model.bounds import CONFIG_BYTES, bounded
+from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.manifest import CONFIG_FILE
 from pgkeeper.postgres.server import Session
 
+_SETTINGS_FILE = "settings.txt"
 _FILES = """
 SELECT name, path FROM (
     SELECT 'postgresql.conf' AS name, current_setting('config_file') AS path
@@ -32,28 +35,80 @@ WHERE source NOT IN ('default', 'override', 'client', 'session', 'command line')
 def server_config_tar(session: Session, warnings: list[str]) -> Iterator[bytes]:
     """Yield a tar of the configuration files and `settings.txt` (every setting in force that is not a default).
 
-    A file that the server cannot read is named in `warnings`; it never costs the backup.
+    A file that the server cannot read is named in `warnings`, and so is one that would make the tar larger than it is read again; neither
+    ever costs the backup.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for row in session.execute(_FILES).fetchall():
             content = _read(session, row["path"], warnings)
-            if content is not None:
+            if content is not None and buffer.tell() + len(content) > CONFIG_BYTES // 2:
+                warnings.append(f"server configuration: {row['path']} was not saved: all files together are too large")
+            elif content is not None:
                 _add(archive, row["name"], content)
         lines = [row["line"] for row in session.execute(_SETTINGS)]
-        _add(archive, "settings.txt", "\n".join([*lines, ""]).encode())
+        _add(archive, _SETTINGS_FILE, "\n".join([*lines, ""]).encode())
     yield buffer.getvalue()
 
 
 def saved_setting(tar: Iterable[bytes], name: str) -> str:
-    """Return what a saved configuration says a setting was; nothing when it had its default, or that was not saved."""
-    with tarfile.open(fileobj=io.BytesIO(b"".join(tar))) as archive, suppress(KeyError):
-        member = archive.extractfile("settings.txt")
-        for line in member.read().decode("utf-8", "replace").split("\n") if member else ():
-            key, separator, value = line.partition(" = ")
-            if separator and key == name:
-                return value.removeprefix("E").strip("'").replace("''", "'")
+    """Return what a saved configuration says a setting was; nothing when it had its default, or that was not saved.
+
+    The tar is read as it comes, and never more than CONFIG_BYTES of it. Raises IntegrityError for what is no tar, and what `tar` raises.
+    """
+    source = _Stream(bounded(tar, CONFIG_BYTES, CONFIG_FILE))
+    lines = None
+    try:
+        with tarfile.open(fileobj=source, mode="r|", bufsize=tarfile.RECORDSIZE) as archive:
+            found = 0
+            while member := archive.next():
+                found += 1
+                # Else it remembers each.
+                archive.members = []  # type: ignore[attr-defined]
+                if member.name == _SETTINGS_FILE and (file := archive.extractfile(member)) is not None:
+                    lines = file.read().decode("utf-8", "replace").split("\n")
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+        source.drain()
+        raise IntegrityError(f"{CONFIG_FILE} is damaged", f"it is no tar: {str(error) or type(error).__name__}") from error
+    source.drain()
+    if not found:
+        raise IntegrityError(f"{CONFIG_FILE} is damaged", "there is no file in it")
+    for line in lines or ():
+        key, separator, value = line.partition(" = ")
+        if separator and key == name:
+            return value.removeprefix("E").strip("'").replace("''", "'")
     return ""
+
+
+class _Stream(io.RawIOBase):
+    """A readable file over chunks, which are taken one at a time."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        super().__init__()
+        self._chunks = iter(chunks)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, fewer at the end alone: the tar reader takes a short answer for the end."""
+        parts, left = [], size
+        while left:
+            if not self._rest and not (rest := next(self._chunks, b"")):
+                break
+            if not self._rest:
+                self._rest = rest
+            part, self._rest = self._rest[:left], self._rest[left:]
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def drain(self) -> None:
+        """Read on to the end, so that everything is checked that is checked there."""
+        for _ in self._chunks:
+            pass
 
 
 def _read(session: Session, path: str, warnings: list[str]) -> bytes | None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pgkeeper.crypto.envelope import KeyRing
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
+from pgkeeper.model.bounds import RECORD_BYTES, bounded
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE
 from pgkeeper.model.errors import BusyError, IntegrityError, RefusedError
 from pgkeeper.model.names import decode_segment, encode_segment, split_backup_id
@@ -132,7 +133,9 @@ class CloudStore:
     def _owner(self) -> Owner | None:
         """Return whose place this is, None when it is nobody's yet. Raises RefusedError when that can't be believed."""
         try:
-            return Owner.model_validate(self._sealing.open(_OWNER_LABEL, b"".join(self.bucket.read(self._owner_key))))
+            return Owner.model_validate(
+                self._sealing.open(_OWNER_LABEL, b"".join(bounded(self.bucket.read(self._owner_key), RECORD_BYTES, OWNER_FILE)))
+            )
         except ObjectGoneError:
             return None
         except (ValidationError, IntegrityError) as error:

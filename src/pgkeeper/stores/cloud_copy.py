@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from pgkeeper.crypto.envelope import KeyRing, Opener
 from pgkeeper.host.locks import shared
+from pgkeeper.model.bounds import HEADER_BYTES, RECORD_BYTES, SCHEMA_BYTES, bounded
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import IntegrityError, UncheckedError
 from pgkeeper.model.manifest import FileEntry, Manifest, parse_manifest
 from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
@@ -70,7 +71,7 @@ class CloudCopy(Copy):
     @cached_property
     def _header_bytes(self) -> bytes:
         try:
-            return b"".join(self.bucket.read(self._key(HEADER_FILE)))
+            return self._all_of(HEADER_FILE, HEADER_BYTES)
         except ObjectGoneError:
             raise self._gone_error() from None
 
@@ -81,7 +82,8 @@ class CloudCopy(Copy):
         try:
             header = CopyHeader.model_validate(self._keys.open(LABEL, self._header_bytes))
         except ValidationError as error:
-            raise IntegrityError(what, "its header has another form", "it may be from another version of pgkeeper") from error
+            # The seal is ours, so nobody changed it.
+            raise UncheckedError(what, "its header has another form", "it may be from another version of pgkeeper") from error
         said = (header.backup_id, header.host, header.cluster, header.database, header.created_at)
         if said != (self.backup_id, self._host, self.cluster, self.database, self.created_at):
             other = f"{header.backup_id} of {header.database} in cluster {header.cluster} on {header.host}"
@@ -134,7 +136,7 @@ class CloudCopy(Copy):
             self.require_complete()
         except IntegrityError:
             return False
-        return not self.damage()
+        return not self.known_wrong()
 
     def gone(self) -> bool:
         """Ask for the header."""
@@ -151,17 +153,17 @@ class CloudCopy(Copy):
 
     def read(self, entry: FileEntry) -> Iterator[bytes]:
         """Read and decrypt a file, in blocks of about 1 MiB; each piece of ciphertext is checked before it is used."""
-        return checked(self._opener.decrypt(_in_blocks(self._ciphertext(self._file(entry.name)))), entry)
+        return self._naming_itself(checked(self._opener.decrypt(_in_blocks(self._ciphertext(self._file(entry.name)))), entry))
 
     def read_gzip(self, entry: FileEntry) -> Iterator[bytes]:
         """Read, decrypt and decompress a file."""
-        return gunzip(self.read(entry), entry.name)
+        return self._naming_itself(gunzip(self.read(entry), entry.name))
 
     @contextmanager
     def as_file(self, entry: FileEntry) -> Iterator[ProgramFile]:
         """Yield the decrypted file in memory: no plaintext gets on a disk."""
         with os.fdopen(os.memfd_create("pgkeeper-file"), "wb") as file:
-            for block in self.read(entry):
+            for block in bounded(self.read(entry), SCHEMA_BYTES, f"{entry.name} of backup {self.backup_id}"):
                 file.write(block)
             file.flush()
             yield ProgramFile(Path(f"/dev/fd/{file.fileno()}"), (file.fileno(),))
@@ -199,11 +201,16 @@ class CloudCopy(Copy):
     def _key(self, name: str) -> str:
         return f"{self.folder}/{name}"
 
+    def _all_of(self, name: str, most: int) -> bytes:
+        """Return a small object. Raises IntegrityError as soon as it has more than `most` bytes, and ObjectGoneError."""
+        what = f"{name} of backup {self.backup_id} in {self.bucket.name}"
+        return b"".join(bounded(self.bucket.read(self._key(name)), most, what))
+
     def _record(self, name: str) -> bytes | None:
         if name not in self._records:
             return None
         try:
-            return b"".join(self.bucket.read(self._key(name)))
+            return self._all_of(name, RECORD_BYTES)
         except ObjectGoneError:
             return None
 

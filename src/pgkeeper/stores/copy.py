@@ -98,9 +98,9 @@ class Copy(ABC):
 
     @abstractmethod
     def whole(self) -> bool:
-        """Tell whether the manifest can be read, every file it names is there with its size, and no check has found damage.
+        """Tell whether the manifest can be read, every file it names is there with its size, and no check found bytes or contents wrong.
 
-        The files' content is not read.
+        The files' content is not read. A backup of which only a restore differed is whole: see `damage`.
         """
 
     @abstractmethod
@@ -226,12 +226,41 @@ class Copy(ABC):
             log.warning("a record of damage does not count", where=self.where, error=str(error).splitlines()[0])
             return None
 
-    def keep_damage(self, level: Level, found: str, at: datetime) -> None:
-        """Remember that a check found damage, and forget all proofs. Raises OSError, and IntegrityError when there is no manifest."""
-        for proven in LEVELS:
+    def keep_damage(self, level: Level, found: str, at: datetime, *, contents_right: bool | None = None) -> None:
+        """Remember that a check found damage, and forget the proofs that it disproves: all, or those of `level` where contents are right.
+
+        What a deeper check found before stays until a check as deep succeeds. Raises OSError, and IntegrityError when there is no manifest.
+        """
+        for proven in at_least(level) if contents_right else LEVELS:
             self._drop_record(proof_file(proven))
-        damage = Damage(backup_id=self.backup_id, manifest_sha256=self.manifest_sha256(), level=level, found=found, found_at=at)
-        self._keep_record(DAMAGE_FILE, self._sealing.close(DAMAGE_LABEL, damage.model_dump(mode="json")))
+        known = self.damage()
+        if known is not None and known.level in at_least(level):
+            level = known.level
+            contents_right = bool(contents_right) if level == "restore" else None
+        damage = Damage(
+            backup_id=self.backup_id,
+            manifest_sha256=self.manifest_sha256(),
+            level=level,
+            found=found,
+            found_at=at,
+            contents_right=contents_right,
+        )
+        # Without what is not known, an older release understands it, too.
+        self._keep_record(DAMAGE_FILE, self._sealing.close(DAMAGE_LABEL, damage.model_dump(mode="json", exclude_none=True)))
+
+    def known_wrong(self) -> bool:
+        """Tell whether a check has found bytes or contents wrong."""
+        damage = self.damage()
+        return damage is not None and not damage.only_restore
+
+    def _naming_itself(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the same blocks; what is wrong with a file is said with the backup that it belongs to."""
+        try:
+            yield from blocks
+        except IntegrityError as error:
+            if self.backup_id in str(error):
+                raise
+            raise type(error)(f"backup {self.backup_id}: {error.what}", error.why, error.hint) from error
 
     def _gone_error(self) -> BackupGoneError:
         return BackupGoneError(

@@ -1,5 +1,6 @@
 """Files that are whole or not there: written, hashed on the way, fsynced, read back."""
 
+import errno
 import hashlib
 import io
 import os
@@ -11,10 +12,12 @@ from typing import IO, Any, cast
 from isal import igzip_threaded, isal_zlib
 from typing_extensions import Buffer
 
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import IntegrityError, UncheckedError
 from pgkeeper.model.manifest import FileEntry
 
 BLOCK = 1 << 20
+OURS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of reading that come from the host or its settings, and say nothing about a file's content."""
 _LEVEL = 1
 _THREADS = 2
 # isal declares no types.
@@ -120,7 +123,7 @@ def checked(blocks: Iterable[bytes], entry: FileEntry) -> Iterator[bytes]:
 def read_checked(path: Path, entry: FileEntry) -> Iterator[bytes]:
     """Yield a file's bytes in blocks of at most 1 MiB, checked as by `checked`.
 
-    Raises IntegrityError, also when the file is missing or cannot be read.
+    Raises IntegrityError, also when the file is missing or the disk does not give it, UncheckedError where the host does not let us.
     """
     return checked(_blocks(path, entry), entry)
 
@@ -133,7 +136,10 @@ def _blocks(path: Path, entry: FileEntry) -> Iterator[bytes]:
     except FileNotFoundError:
         raise IntegrityError(f"{entry.name} is missing", f"{path} is not there") from None
     except OSError as error:
-        raise IntegrityError(f"{entry.name} is damaged", f"reading {path}: {error.strerror}") from error
+        why = f"reading {path}: {error.strerror}"
+        if error.errno in OURS:
+            raise UncheckedError(f"{entry.name} cannot be read", why, "this says nothing about its content") from error
+        raise IntegrityError(f"{entry.name} is damaged", why) from error
 
 
 def gunzip(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:

@@ -15,8 +15,10 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
+from pgkeeper.host.bounded_file import read_bounded
 from pgkeeper.host.durable import fsync_directory, replace_file
 from pgkeeper.host.logs import log
+from pgkeeper.model.bounds import MANIFEST_BYTES, RECORD_BYTES
 from pgkeeper.model.copy import StoreName
 from pgkeeper.model.errors import BusyError, OperationFailed, RefusedError
 from pgkeeper.model.manifest import MANIFEST_FILE, Manifest, dump_manifest
@@ -74,7 +76,7 @@ class LocalStore:
     def claimed(self, machine: str, cluster: str, system_identifier: str) -> bool:
         """Tell whether `claim` would have nothing to write."""
         try:
-            return Owner.model_validate_json((self.home / OWNER_FILE).read_bytes()).owns(machine, cluster, system_identifier)
+            return Owner.model_validate_json(read_bounded(self.home / OWNER_FILE, RECORD_BYTES)).owns(machine, cluster, system_identifier)
         except (OSError, ValidationError):
             return False
 
@@ -87,7 +89,7 @@ class LocalStore:
         path = self.home / OWNER_FILE
         self._make(self.home)
         try:
-            known = Owner.model_validate_json(path.read_bytes())
+            known = Owner.model_validate_json(read_bounded(path, RECORD_BYTES))
         except FileNotFoundError:
             known = Owner(machine=machine, clusters={})
         except ValidationError as error:
@@ -113,8 +115,18 @@ class LocalStore:
             shutil.rmtree(place, ignore_errors=True)
 
     def publish(self, place: Path, manifest: Manifest) -> LocalCopy:
-        """Write the manifest, make everything durable and give the backup its name. Raises OSError; then nothing was published."""
-        write_file(place / MANIFEST_FILE, [dump_manifest(manifest)])
+        """Write the manifest, make everything durable and give the backup its name.
+
+        Raises OSError, and OperationFailed for a manifest that would be too large to be read again; then nothing was published.
+        """
+        content = dump_manifest(manifest)
+        if len(content) > MANIFEST_BYTES:
+            raise OperationFailed(
+                f"the backup of {manifest.database.name} cannot be described",
+                f"its manifest has {len(content)} bytes, at most {MANIFEST_BYTES} are read",
+                "back up fewer tables at once: split the database",
+            )
+        write_file(place / MANIFEST_FILE, [content])
         fsync_directory(place)
         final = place.parent / manifest.backup_id
         place.rename(final)

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from pgkeeper.host.bounded_file import read_bounded
 from pgkeeper.host.durable import fsync_directory, replace_file
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.bounds import MANIFEST_BYTES, RECORD_BYTES
+from pgkeeper.model.errors import IntegrityError, UncheckedError
 from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest, parse_manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.stores.copy import Copy, ProgramFile, Sealing
-from pgkeeper.stores.files import read_checked, read_gzip
+from pgkeeper.stores.files import OURS, read_checked, read_gzip
 
 # No database has a column for the largest numbers that some file systems give.
 _MOST = 2**63 - 1
@@ -39,11 +41,11 @@ class LocalCopy(Copy):
 
     def manifest(self) -> Manifest:
         """Read the manifest."""
-        return parse_manifest(self._manifest_bytes(), self.backup_id)
+        return parse_manifest(self.manifest_bytes(), self.backup_id)
 
     def manifest_sha256(self) -> str:
         """Return the SHA-256 of the manifest as it lies there."""
-        return hashlib.sha256(self._manifest_bytes()).hexdigest()
+        return hashlib.sha256(self.manifest_bytes()).hexdigest()
 
     @contextmanager
     def being_read(self) -> Iterator[None]:
@@ -64,7 +66,7 @@ class LocalCopy(Copy):
     def whole(self) -> bool:
         """Look at the sizes of all files."""
         try:
-            return not self.damage() and all((self.path / entry.name).stat().st_size == entry.size for entry in self.manifest().files)
+            return not self.known_wrong() and all((self.path / entry.name).stat().st_size == entry.size for entry in self.manifest().files)
         except (OSError, IntegrityError):
             return False
 
@@ -89,11 +91,11 @@ class LocalCopy(Copy):
 
     def read(self, entry: FileEntry) -> Iterator[bytes]:
         """Read a file in blocks of at most 1 MiB."""
-        return read_checked(self.path / entry.name, entry)
+        return self._naming_itself(read_checked(self.path / entry.name, entry))
 
     def read_gzip(self, entry: FileEntry) -> Iterator[bytes]:
         """Read a compressed file."""
-        return read_gzip(self.path / entry.name, entry)
+        return self._naming_itself(read_gzip(self.path / entry.name, entry))
 
     @contextmanager
     def as_file(self, entry: FileEntry) -> Iterator[ProgramFile]:
@@ -107,7 +109,7 @@ class LocalCopy(Copy):
 
     def _record(self, name: str) -> bytes | None:
         try:
-            return (self.path / name).read_bytes()
+            return read_bounded(self.path / name, RECORD_BYTES)
         except FileNotFoundError:
             return None
 
@@ -127,13 +129,15 @@ class LocalCopy(Copy):
             return True
         return True
 
-    def _manifest_bytes(self) -> bytes:
+    def manifest_bytes(self) -> bytes:
+        """Return the manifest's file. Raises as `manifest` does; one that is too large to be one is not read."""
         try:
-            return (self.path / MANIFEST_FILE).read_bytes()
+            return read_bounded(self.path / MANIFEST_FILE, MANIFEST_BYTES)
         except OSError as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: OSError) -> IntegrityError:
         if isinstance(error, FileNotFoundError):
             return self._gone_error()
-        return IntegrityError(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "")
+        kind = UncheckedError if error.errno in OURS else IntegrityError
+        return kind(f"the manifest of backup {self.backup_id} cannot be read", error.strerror or "")

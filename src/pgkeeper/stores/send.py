@@ -13,7 +13,7 @@ from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
 from pgkeeper.model.ledger import objects_of
-from pgkeeper.model.manifest import MANIFEST_FILE, FileEntry, Manifest
+from pgkeeper.model.manifest import FileEntry, Manifest
 from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
 from pgkeeper.stores.bandwidth import Bandwidth
@@ -69,7 +69,7 @@ class Sender:
         sealer = self._store.keys.sealer()
         sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._bandwidth, progress)
         files = sending.files()
-        content = (backup.path / MANIFEST_FILE).read_bytes()
+        content = backup.manifest_bytes()
         header = CopyHeader(
             backup_id=backup.backup_id,
             host=self._store.host,

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -295,3 +296,21 @@ def test_every_kept_one_says_why_and_every_removed_one_too() -> None:
     assert reasons["damaged"].startswith("it is damaged")
     assert reasons["future"] == "it claims to be from the future"
     assert reasons["gone"] == "older than 7 days, and not one of the 1 weekly ones to keep"
+
+
+@MANY
+@given(NOWS, HISTORIES, POLICIES, st.sets(st.integers(0, 19)))
+def test_one_whose_restore_differed_costs_no_other_one_and_may_be_the_last_good_one(
+    now: datetime, items: list[tuple[int, int]], policy: Policy, differing: set[int]
+) -> None:
+    history = [replace(held, differs=number in differing, proven=held.proven and number not in differing)
+               for number, held in enumerate(history_at(now, items))]  # fmt: skip
+    verdict = decide(history, now, policy)
+    assert_promises(history, now, policy, verdict)
+    without = decide([held for held in history if not held.differs], now, policy)
+    if not without.refused:
+        sound = {held.backup_id for held in history if not held.differs}
+        assert set(verdict.removed) & sound <= set(without.removed)
+    last = [held.backup_id for held in believed(history, now) if held.differs][:ALWAYS_KEPT]
+    if not any(not held.differs for held in believed(history, now)):
+        assert not set(last) & set(verdict.removed)

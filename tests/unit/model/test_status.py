@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, headline, judge
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+KEPT = "keep it: its checksums and contents are right"
 
 
 def backup(hours: float = 3, *, proven_days: float | None = None, problem: str = "", recovery: float | None = 42.0) -> BackupFacts:
@@ -140,3 +141,11 @@ def test_silence_means_a_fresh_readable_and_proven_backup_of_every_database(fact
             assert not any(one.problem for one in known.backups)
             assert facts.owner_is_told
             assert facts.disk_used_percent <= 85
+
+
+def test_a_backup_whose_restore_differed_can_be_had_back_and_is_not_to_be_deleted() -> None:
+    differing = replace(backup(3), difference="what was restored differs", advice=KEPT)
+    judgement = judge(replace(HEALTHY, databases=(database(differing, backup(27, proven_days=1)),)), NOW)
+    assert judgement.databases[0].backup_id == differing.backup_id
+    (finding,) = judgement.findings
+    assert (finding.text, finding.hint) == (differing.difference, KEPT)

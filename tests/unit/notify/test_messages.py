@@ -44,7 +44,8 @@ def test_nothing_in_an_error_is_taken_for_markup() -> None:
 
 
 def test_a_failed_check_names_the_backup_and_what_was_found() -> None:
-    message = check_failed("Shop", "https://admin.example.com", {"app-20260102T030000Z": ERROR}, NOW)
+    damage = ERROR.model_copy(update={"exit_status": 4})
+    message = check_failed("Shop", "https://admin.example.com", {"app-20260102T030000Z": damage}, NOW)
     assert message.subject == "⚠️ Shop - Backup Check Alert"
     assert message.text == (
         "Backup: app-20260102T030000Z\n"
@@ -59,6 +60,14 @@ def test_a_failed_check_names_the_backup_and_what_was_found() -> None:
         "\n"
         "View Details: https://admin.example.com/database/backups\n"
     )
+
+
+def test_a_check_that_could_not_be_made_is_not_told_as_damage() -> None:
+    message = check_failed("Shop", "", {"app-20260102T030000Z": ERROR}, NOW)
+    assert "NOT CHECKED" in message.text
+    assert "Nothing is known to be wrong with the backup." in message.text
+    assert "FAILED" not in message.text.replace(ERROR.what, "")
+    assert "may not come back" not in message.text
 
 
 def test_a_passed_drill_says_how_long_it_took_and_where_its_protocol_is() -> None:

@@ -124,6 +124,42 @@ def test_damage_that_was_found_counts_until_a_check_as_deep_succeeds(store: Loca
     assert backup.whole()
 
 
+def test_a_restore_that_differed_leaves_the_backup_whole_and_its_other_proofs(store: LocalStore) -> None:
+    backup = publish(store)
+    levels: tuple[Level, ...] = ("checksum", "contents", "restore")
+    for level in levels:
+        backup.keep_proof(proof(backup, level))
+    backup.keep_damage("restore", "an index differs", AT, contents_right=True)
+    assert backup.whole()
+    assert list(backup.verified()) == ["checksum", "contents"]
+    backup.keep_proof(proof(backup, "contents"))
+    damage = backup.damage()
+    assert damage is not None
+    assert damage.only_restore
+    backup.keep_proof(proof(backup, "restore"))
+    assert backup.damage() is None
+
+
+def test_what_a_deeper_check_found_is_not_forgotten_by_a_shallower_one(store: LocalStore) -> None:
+    backup = publish(store)
+    backup.keep_damage("restore", "an index differs", AT, contents_right=True)
+    backup.keep_damage("checksum", "a byte is wrong", AT)
+    assert not backup.whole()
+    for level in ("checksum", "contents"):
+        backup.keep_proof(proof(backup, level))
+        damage = backup.damage()
+        assert damage is not None
+        assert damage.level == "restore"
+    backup.keep_proof(proof(backup, "restore"))
+    assert backup.damage() is None
+
+
+def test_a_record_of_damage_of_bytes_is_what_older_releases_write(store: LocalStore) -> None:
+    backup = publish(store)
+    backup.keep_damage("contents", "a row is missing", AT)
+    assert b"contents_right" not in (backup.path / "damage.json").read_bytes()
+
+
 def test_damage_that_somebody_made_up_does_not_count(store: LocalStore) -> None:
     backup, other = publish(store), publish(store, AT + timedelta(days=1))
     backup.keep_damage("contents", "a row is missing", AT)
