@@ -50,7 +50,7 @@ class Victim:
         self._before = Registers()
         trace(GETREGS, pid, 0, ctypes.addressof(self._before))
         self._word = trace(PEEK, pid, self._before.rip)
-        self.room = (self._before.rsp - 512) & ~15
+        self.room = int(self._before.rsp - 512) & ~15
 
     def call(self, number: int, first: int, second: int, third: int) -> int:
         """Have it call the kernel; returns what that answers."""
