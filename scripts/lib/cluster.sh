@@ -2,7 +2,7 @@
 # What scripts/quickstart asks of the PostgreSQL clusters on this machine. Sourced after checkout.sh, never run.
 
 # as_postgres COMMAND...: from a folder that postgres may enter.
-as_postgres() { (cd / && runuser --user postgres -- "$@"); }
+as_postgres() { (cd / && setsid --wait runuser --user postgres -- "$@"); }
 
 # query PORT STATEMENT [PSQL OPTION]...: the answer, one value on each line.
 query() {

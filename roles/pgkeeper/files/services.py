@@ -23,7 +23,8 @@ MOST_BYTES = 64
 
 def as_user(work):
     """Do the work with the rights of user postgres."""
-    account = pwd.getpwnam(USER)
+    account, groups = pwd.getpwnam(USER), os.getgroups()
+    os.setgroups(os.getgrouplist(USER, account.pw_gid))
     os.setegid(account.pw_gid)
     os.seteuid(account.pw_uid)
     try:
@@ -31,6 +32,7 @@ def as_user(work):
     finally:
         os.seteuid(0)
         os.setegid(0)
+        os.setgroups(groups)
 
 
 def take_request(spool):

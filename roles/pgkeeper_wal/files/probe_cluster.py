@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Look at the cluster whose log is to be archived, and at what stands in the way. Changes nothing.
 
-Run as root with one argument, a JSON object:
+Run as root with one argument, a JSON object. It goes on as user postgres, who owns what it reads, and whose links lead it no further:
   pg_host         host name, address or socket directory of PostgreSQL; empty for the local socket
   pg_port         its port
   pg_user         role to connect as; empty for postgres
@@ -13,6 +13,7 @@ Standard library only, and no newer than the Python of Debian 12.
 
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -48,19 +49,35 @@ select json_build_object(
 """
 
 
+def become(name):
+    """Give up root's rights for good, for those of a user; where there is no such user, nothing can be theirs.
+
+    Programs started from here on need a session of their own: in root's they could type into its terminal.
+    """
+    try:
+        account = pwd.getpwnam(name)
+    except KeyError:
+        return
+    if os.geteuid() == 0:
+        os.chdir("/")
+        os.initgroups(name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+
+
 def ask(wanted):
     """What the server says of itself, or None where none answers."""
     host = wanted["pg_host"] if wanted["pg_host"].startswith("/") else SOCKETS
     user = wanted["pg_user"] or USER
     names = "'{%s}'" % ",".join(SETTINGS)
-    command = ["/usr/sbin/runuser", "--user", USER, "--", "psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
+    command = ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
     command += ["--host", host, "--port", str(wanted["pg_port"]), "--username", user, "--no-password", "--dbname", "postgres"]
     given = (QUERY % {"names": names}).encode()
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGCONNECT_TIMEOUT": "5"}
     try:
         done = subprocess.run(
             command, check=False, input=given, cwd="/", env=environment, timeout=SECONDS_TO_ANSWER,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return None, str(error)
@@ -166,8 +183,9 @@ def packages():
     command = ["apt-cache", "policy", PACKAGE]
     try:
         text = subprocess.run(
-            command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-        ).stdout.decode()
+            command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        ).stdout.decode()  # fmt: skip
     except OSError:
         text = ""
     found = {key.lower(): value for key, value in re.findall(r"^\s+(Installed|Candidate): (.*)$", text, re.MULTILINE)}
@@ -223,6 +241,7 @@ def described(answer):
 
 def main():
     """Print what was found; `cluster` is missing where no server answers."""
+    become(USER)
     wanted = json.loads(sys.argv[1])
     found = {
         "problems": [],

@@ -21,10 +21,11 @@ _UNLESS_ORPHAN = '[ "$PPID" = "$0" ] || exit 143; unset PWD; exec "$@"'
 class Child:
     """A running program, as a context manager: leaving the block ends the program if it still runs.
 
-    `environment` is all the child gets. The kernel ends the child when our process dies, however that happens (PR_SET_PDEATHSIG with
-    `death_signal`, set by setpriv of util-linux, since Python code between fork and exec is unsafe beside threads). Start children only
-    from threads that stay: the signal comes when the starting thread ends. What the child says on stderr goes to an unnamed file, so it can
-    never block: in memory, or in the directory `messages` for a child that may say more than memory should hold.
+    `environment` is all the child gets; it has a session of its own, and so no terminal. The kernel ends the child when our process dies,
+    however that happens (PR_SET_PDEATHSIG with `death_signal`, set by setpriv of util-linux, since Python code between fork and exec is
+    unsafe beside threads). Start children only from threads that stay: the signal comes when the starting thread ends. What the child says
+    on stderr goes to an unnamed file, so it can never block: in memory, or in the directory `messages` for a child that may say more than
+    memory should hold.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Child:
                 stderr=self._stderr,
                 cwd="/",
                 pass_fds=descriptors,
+                # In a session of its own it has no terminal that it could type into. Ctrl-C reaches us alone, and we end it.
+                start_new_session=True,
             )
         except OSError as error:
             self._stderr.close()

@@ -3,6 +3,7 @@
 import os
 import pwd
 
+from pgkeeper.host.terminal import end_with, leave_terminal, shut_out_others
 from pgkeeper.model.errors import ConfigurationError
 
 SERVICE_USER = "postgres"
@@ -11,8 +12,9 @@ SERVICE_USER = "postgres"
 def become_service_user() -> None:
     """Make sure this process is the OS user `postgres`.
 
-    Root becomes that user for good, before anything is touched, with its groups and its home. Raises ConfigurationError (exit status 3)
-    for any other user, or when there is no such user.
+    Root becomes that user for good, before anything is touched, with its groups and its home. Whoever else is that user can then neither
+    type into root's terminal nor look into this process. Raises ConfigurationError (exit status 3) for any other user, or when there is no
+    such user.
     """
     try:
         entry = pwd.getpwnam(SERVICE_USER)
@@ -25,9 +27,12 @@ def become_service_user() -> None:
         return
     if os.geteuid() != 0:
         raise ConfigurationError(f"pgkeeper must run as root or {SERVICE_USER}", f"this is user id {os.geteuid()}", "try again with sudo")
+    parent = leave_terminal()
     os.initgroups(SERVICE_USER, entry.pw_gid)
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
+    shut_out_others()
+    end_with(parent)
     os.environ["HOME"] = entry.pw_dir
     os.environ["USER"] = os.environ["LOGNAME"] = SERVICE_USER
     # Root's current directory may be closed to us, and children would inherit it.

@@ -34,6 +34,12 @@ def test_a_child_needs_no_directory_for_temporary_files(monkeypatch: pytest.Monk
     assert run(["/bin/sh", "-c", "echo said"], ENVIRONMENT) == "said\n"
 
 
+def test_a_child_has_a_session_of_its_own_and_no_terminal() -> None:
+    session, terminal = run(["/bin/sh", "-c", "cut -d ' ' -f 6,7 /proc/$$/stat"], ENVIRONMENT).split()
+    assert int(session) != os.getsid(0)
+    assert terminal == "0"
+
+
 def test_an_orphan_does_not_begin(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     for parent, expected in ((os.getppid(), False), (os.getpid(), True)):

@@ -254,3 +254,67 @@ def test_a_repository_gets_a_full_backup_where_none_leads_to_now(
         "__pgkeeper_wal_stanza_info": {"backup": [backup, elsewhere]},
     }
     assert resolved("{{ __pgkeeper_wal_backups_since == 0 }}", variables) == (not enough)
+
+
+SAID: dict[str, Any] = {
+    "major": 15,
+    "unit": "postgresql@15-main",
+    "cluster": ["15", "main"],
+    "data": "/srv/a b/15",
+    "drop_in": "/etc/postgresql/15/main/conf.d/pgkeeper-wal.conf",
+    "system_identifier": "7561234567890123456",
+}
+
+
+def believed(said: dict[str, Any], processes: object = 2) -> object:
+    return resolved("{{ __pgkeeper_wal_believable }}", {"__pgkeeper_wal_host": {"processes": processes, "cluster": said}})
+
+
+def test_what_a_cluster_says_of_itself_is_believed_and_so_is_one_that_is_not_debians() -> None:
+    assert believed(SAID) is True
+    assert believed({**SAID, "unit": "", "cluster": [], "drop_in": ""}) is True
+    assert resolved("{{ __pgkeeper_wal_believable }}", {"__pgkeeper_wal_host": {"processes": 2}}) is True
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unit": "ssh"},
+        {"cluster": ["15", "main\n"], "unit": "postgresql@15-main\n", "drop_in": "/etc/postgresql/15/main\n/conf.d/pgkeeper-wal.conf"},
+        {
+            "cluster": ["15", "main\nssh"],
+            "unit": "postgresql@15-main\nssh",
+            "drop_in": "/etc/postgresql/15/main\nssh/conf.d/pgkeeper-wal.conf",
+        },
+        {"cluster": ["15", ".."], "unit": "postgresql@15-..", "drop_in": "/etc/postgresql/15/../conf.d/pgkeeper-wal.conf"},
+        {"cluster": ["-x", "main"], "unit": "postgresql@-x-main", "drop_in": "/etc/postgresql/-x/main/conf.d/pgkeeper-wal.conf"},
+        {"drop_in": "/etc/apt/apt.conf.d/pgkeeper-wal.conf"},
+        {"data": "/data\nrepo1-path=/elsewhere"},
+        {"data": "data"},
+        {"major": "15\n"},
+        {"system_identifier": "1; x"},
+    ],
+    ids=str,
+)
+def test_what_no_cluster_of_debians_says_never_gets_into_roots_files_and_commands(changes: dict[str, Any]) -> None:
+    assert believed({**SAID, **changes}) is False
+
+
+def test_a_number_of_processes_is_a_number() -> None:
+    assert believed(SAID, "2\nrepo1-path=/elsewhere") is False
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("db1", True),
+        ("db-1.example.com", True),
+        ("a" * 300, False),
+        ("db1\nrepo2-s3-bucket=x", False),
+        ("root:$6$x", False),
+        ("-x", False),
+        ("", False),
+    ],
+)
+def test_only_the_name_of_a_host_is_one(name: str, *, good: bool) -> None:
+    assert (re.match(read("vars/main.yml")["__pgkeeper_wal_host_name"], name) is not None) == good
