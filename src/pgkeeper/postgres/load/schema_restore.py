@@ -25,6 +25,7 @@ from pgkeeper.postgres.load.entry_owners import (
     early_privileges,
     superusers_entries,
 )
+from pgkeeper.postgres.load.foreign_code import ForeignCode
 from pgkeeper.postgres.load.logins import Logins
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
 from pgkeeper.postgres.load.parallel import run_in_parallel
@@ -61,13 +62,14 @@ class SchemaRestore:
         self._insist = insist
         self._warnings = warnings
         self._admin = connect()
-        superusers = {row["name"] for row in self._admin.execute(_SUPERUSERS)}
+        self._superusers = superusers = {row["name"] for row in self._admin.execute(_SUPERUSERS)}
         trusted = {row["name"].encode() for row in self._admin.execute(_TRUSTED)}
         everything = entries.entries
         self._by_superuser = superusers_entries(everything, superusers, trusted) if logins else frozenset(e.number for e in everything)
         self._early = early_privileges(everything)
         self._guard = DdlGuard(self._admin, database_owner) if logins else None
         self._workers = [OwnerSessions(self._session) for _ in range(min(os.cpu_count() or 1, _MOST_WORKERS))]
+        self._foreign: ForeignCode | None = None
         self._standing: dict[Session, tuple[bytes, ...]] = {}
 
     def pre_data(self) -> None:
@@ -77,6 +79,8 @@ class SchemaRestore:
         # With their privileges, which must not take back what is lent from then on.
         first = made | {entry.number for entry in entries if entry.number in self._early and entry.after & made}
         self._one_by_one(entry for entry in entries if entry.number in first)
+        if self._logins is not None:
+            self._foreign = ForeignCode(self._admin, self._entries.entries, self._superusers)
         if self._guard is not None and self._logins is not None:
             self._guard.install()
             self._logins.guard = self._guard
@@ -144,12 +148,18 @@ class SchemaRestore:
         """Run an entry's statements as whoever should. Raises PgkeeperError naming it."""
         owner = None if entry.number in self._by_superuser else entry.owner
         try:
+            self._require_own_code(entry, owner)
             self._execute(entry, owner, worker)
         except RefusedError as error:
             if not self._insist:
                 raise
             self._warnings.append(f"{error.what}, so a restore needs --trust-database: {error.why}")
             self._execute(entry, None, worker)
+
+    def _require_own_code(self, entry: Entry, owner: str | None) -> None:
+        if self._foreign is not None and (reason := self._foreign.in_entry(entry, owner)):
+            whose = owner or "a superuser"
+            raise RefusedError(f"{_words(entry.full[0])} would run code of another role with the rights of {whose}", reason, _HINT)
 
     def _execute(self, entry: Entry, owner: str | None, worker: int) -> None:
         session = self._workers[worker].of(owner)
@@ -175,10 +185,14 @@ class SchemaRestore:
         return session
 
 
+def _words(statement: bytes) -> str:
+    return statement_words(statement.decode("utf-8", "replace"))
+
+
 def _failure(owner: str | None, statement: bytes, error: psycopg.Error) -> PgkeeperError:
     """Return what to tell of a statement that failed; never its text, which may hold secrets."""
     words = " ".join((error.diag.message_primary or str(error) or type(error).__name__).split())
-    what = statement_words(statement.decode("utf-8", "replace"))
+    what = _words(statement)
     if owner is not None and isinstance(error, psycopg.errors.InsufficientPrivilege):
         return RefusedError(f"{what} cannot be made with the rights of its owner {owner}", words, _HINT)
     return OperationFailed("the schema could not be restored", f"{words} in {what}", error.diag.message_hint or "")
