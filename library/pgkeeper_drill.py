@@ -34,7 +34,7 @@ options:
     type: bool
     default: false
   trust_database:
-    description: Load data as a superuser, which lets the database's own code run as one.
+    description: Let superusers restore everything, which lets the database's own code run as one.
     type: bool
     default: false
   detach:

@@ -59,7 +59,7 @@ options:
     description: Must be the word V(RESTORE), for O(replace=true) and O(undo=true).
     type: str
   trust_database:
-    description: Load data as a superuser, which lets the database's own code run as one.
+    description: Let superusers restore everything, which lets the database's own code run as one.
     type: bool
     default: false
   detach:

@@ -32,7 +32,7 @@ def run_command(
     database: DatabasesOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the restored databases there, open; without it they are dropped.")] = False,
     trust_database: Annotated[
-        bool, typer.Option("--trust-database", help="Load data as a superuser: the database's own code then runs as one.")
+        bool, typer.Option("--trust-database", help="Let superusers restore everything: the database's own code then runs as one.")
     ] = False,
     wait: WaitOption = None,
     job: JobOption = None,

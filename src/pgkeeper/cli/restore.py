@@ -41,7 +41,7 @@ def command(
     ] = None,
     trust_database: Annotated[
         bool,
-        typer.Option("--trust-database", help="Load data as a superuser: the database's own code then runs as one."),
+        typer.Option("--trust-database", help="Let superusers restore everything: the database's own code then runs as one."),
     ] = False,
     globals_mode: Annotated[
         Literal["missing", "all", "none"],
