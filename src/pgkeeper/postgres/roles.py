@@ -54,6 +54,12 @@ def apply_roles(session: Session, cluster: ClusterFacts, mode: GlobalsMode, warn
     return tuple(sorted(role.name for role in plan.missing))
 
 
+def role_oid(session: Session, name: str) -> int | None:
+    """Return a role's OID, None when there is none of that name."""
+    row = session.execute("SELECT oid::bigint AS oid FROM pg_roles WHERE rolname = %s", (name,)).fetchone()
+    return row["oid"] if row else None
+
+
 def require_roles(session: Session, cluster: ClusterFacts) -> None:
     """Raise RefusedError when a role of the backup is missing here: something in the database may belong to it."""
     existing = {row["name"] for row in session.execute("SELECT rolname AS name FROM pg_roles")}

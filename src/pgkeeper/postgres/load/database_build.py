@@ -17,6 +17,7 @@ from pgkeeper.postgres.load.logins import NOBODY, Logins
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
 from pgkeeper.postgres.load.schema_restore import SchemaRestore
 from pgkeeper.postgres.new_database import create_database, drop_database
+from pgkeeper.postgres.roles import role_oid
 from pgkeeper.postgres.server import Server, Session, told
 from pgkeeper.postgres.stored_settings import search_path
 from pgkeeper.postgres.understanding import DumpUnderstanding
@@ -75,7 +76,7 @@ class DatabaseBuild:
             entries,
             self.connect,
             None if self._trusted else self._logins,
-            database_owner=self._manifest.database.owner,
+            database_owner=role_oid(self._admin, self._manifest.database.owner),
             insist=self._shut_in,
             warnings=self.warnings,
         )
@@ -156,6 +157,7 @@ class DatabaseBuild:
                 with suppress(psycopg.Error, PgkeeperError):
                     self._schema.close_guard()
             self._schema.close()
+        self._logins.close()
 
     def drop(self) -> None:
         """Remove the database with all that belongs to its building."""

@@ -31,22 +31,23 @@ BEGIN
 END $function$
 """
 _OTHER_SCHEMAS = """
-SELECT n.nspname AS name, (SELECT rolname FROM pg_roles WHERE oid = n.nspowner) = 'pg_database_owner' AS of_database_owner, EXISTS (
+SELECT n.nspname AS name, r.rolname = 'pg_database_owner' AS of_database_owner, EXISTS (
     SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a WHERE a.grantee = 0 AND a.privilege_type = 'CREATE'
-) AS open
-FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+) AS open, CASE WHEN NOT r.rolsuper AND NOT has_schema_privilege(r.oid, n.oid, 'USAGE') THEN r.rolname END AS shut_out
+FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 """
 
 
 class DdlGuard:
     """Lends CREATE in the schemas of a superuser's session's database, and guards it, from `install` to `remove`.
 
-    The database's owner, `owner`, gets USAGE where it comes to it as the database's owner: the one being rebuilt is still ours.
+    The role with the OID `owner` gets USAGE where it comes to the database's owner: the one being rebuilt is still ours.
     """
 
-    def __init__(self, session: Session, owner: str) -> None:
+    def __init__(self, session: Session, owner: int | None) -> None:
+        row = session.execute("SELECT rolname AS name FROM pg_roles WHERE oid = %s", (owner,)).fetchone()
+        self._owner = str(row["name"]) if row else None
         self._session = session
-        self._owner = owner
         self._name = sql.Identifier(f"pgkeeper_{secrets.token_hex(8)}")
         self._lent: list[tuple[sql.Composable, sql.Composable]] = []
         self._installed = False
@@ -62,8 +63,9 @@ class DdlGuard:
             schema = sql.Identifier(row["name"])
             if not row["open"] and schema != self._name:
                 self._lend(sql.SQL("CREATE ON SCHEMA {}").format(schema), sql.SQL("PUBLIC"))
-            if row["of_database_owner"]:
-                self._lend(sql.SQL("USAGE ON SCHEMA {}").format(schema), sql.Identifier(self._owner))
+            # An owner may have taken its own right away, and may give it back to itself.
+            if (owner := self._owner if row["of_database_owner"] else row["shut_out"]) is not None:
+                self._lend(sql.SQL("USAGE ON SCHEMA {}").format(schema), sql.Identifier(owner))
 
     def admit(self, session: Session) -> None:
         """Let the statements of this session change objects."""

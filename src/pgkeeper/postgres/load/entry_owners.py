@@ -35,14 +35,14 @@ _BY_SUPERUSER = (
     "PUBLICATION ",
     "SUBSCRIPTION ",
 )
-_USED_BY_DEFINITIONS = ("SCHEMA ", "FUNCTION ", "PROCEDURE ", "AGGREGATE ", "TYPE ", "DOMAIN ", "PROCEDURAL LANGUAGE ",
+_USED_BY_DEFINITIONS = ("SCHEMA ", "TYPE ", "DOMAIN ", "PROCEDURAL LANGUAGE ",
                         "FOREIGN DATA WRAPPER ", "SERVER ")  # fmt: skip
 _ROUTINES = ("FUNCTION ", "PROCEDURE ")
 _LANGUAGE = re.compile(rb"\n    (?:TRANSFORM [^\n]*)?LANGUAGE (\"(?:[^\"]|\"\")+\"|[^\s]+)")
 _ATTRIBUTES = re.compile(rb"\n    LANGUAGE [^\n]*?\b(?:LEAKPROOF|SUPPORT)\b|\n    SET ")
 _BASE_TYPE = re.compile(rb'CREATE TYPE (?:"(?:[^"]|"")+"|[^\s".]+)\.(?:"(?:[^"]|"")+"|[^\s".]+) \(\n')
 _INTERNAL_STATE = re.compile(rb"\n    STYPE = internal\b")
-_TRIGGER_FUNCTION = re.compile(rb"\) RETURNS (?:event_)?trigger\n")
+_DEFINERS = re.compile(rb"\n    LANGUAGE [^\n]*? SECURITY DEFINER\b")
 
 
 def superusers_entries(entries: Iterable[Entry], superusers: Collection[str], trusted_languages: Collection[bytes]) -> frozenset[int]:
@@ -64,14 +64,14 @@ def superusers_entries(entries: Iterable[Entry], superusers: Collection[str], tr
 def early_privileges(entries: Iterable[Entry]) -> frozenset[int]:
     """Return the numbers of privileges that must hold before anybody's code runs or anything is defined by what they are for.
 
-    Those for relations come after the data: an owner may have taken rights from itself. So do those for trigger functions, which
-    a trigger's owner must be allowed when it is made, and perhaps not any more.
+    Those for relations come after the data: an owner may have taken rights from itself. So do those for functions that run with their
+    caller's rights, since calling them gains nothing: a table may have a CHECK that its owner could not make any more.
     """
     listed = list(entries)
     early = {
         entry.number
         for entry in listed
-        if entry.is_one_of(_USED_BY_DEFINITIONS) and not any(_TRIGGER_FUNCTION.search(text) for text in entry.bare)
+        if entry.is_one_of(_USED_BY_DEFINITIONS) or (entry.is_one_of(_ROUTINES) and any(_DEFINERS.search(text) for text in entry.bare))
     }
     return frozenset(entry.number for entry in listed if entry.is_one_of(("ACL ",)) and entry.after & early)
 

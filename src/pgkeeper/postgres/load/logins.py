@@ -43,6 +43,7 @@ class Logins:
         self._database = database
         self._major = major
         self._roles: dict[str, tuple[str, str]] = {}
+        self._inside: Session | None = None
         self._lock = threading.Lock()
 
     def session(self, owner: str) -> Session:
@@ -66,6 +67,12 @@ class Logins:
         with self._lock:
             return (self._roles.get(owner) or self._make(owner))[0]
 
+    def close(self) -> None:
+        """End our own session in the database."""
+        if self._inside is not None:
+            self._inside.close()
+            self._inside = None
+
     def drop(self) -> None:
         """Remove the roles; their sessions must have ended, and the database must hold nothing of theirs, or be gone."""
         with self._lock:
@@ -82,7 +89,9 @@ class Logins:
         if owner != NOBODY:
             # Since PostgreSQL 16 each membership says for itself what it brings.
             options = sql.SQL("WITH INHERIT TRUE, SET TRUE" if self._admin.info.server_version >= 160000 else "")
-            self._admin.execute(sql.SQL("GRANT {} TO {} {}").format(sql.Identifier(owner), identifier, options))
+            # Roles' names lie there in the encoding of whoever made them: one database's sessions all see them the same.
+            self._inside = self._inside or self._server.connect(self._database, major=self._major)
+            self._inside.execute(sql.SQL("GRANT {} TO {} {}").format(sql.Identifier(owner), identifier, options))
         return name, password
 
 

@@ -29,6 +29,7 @@ from pgkeeper.postgres.load.foreign_code import ForeignCode
 from pgkeeper.postgres.load.logins import Logins
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
 from pgkeeper.postgres.load.parallel import run_in_parallel
+from pgkeeper.postgres.load.parents import Parents
 from pgkeeper.postgres.server import SILENT, Session
 from pgkeeper.postgres.statements import statement_words
 
@@ -43,7 +44,8 @@ class SchemaRestore:
     """The schema of one backup on its way into a database; call the steps in their order.
 
     `connect` opens a superuser's session in the database. `logins` gives sessions that act as one owner; without them the superuser runs
-    everything. With `insist` a superuser also runs what an owner may not, and a warning says so; only for a database that is shut in.
+    everything. `database_owner` is the OID of the role that will own the database. With `insist` a superuser also runs what an owner may
+    not, and a warning says so; only for a database in a sandbox.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class SchemaRestore:
         connect: Callable[[], Session],
         logins: Logins | None,
         *,
-        database_owner: str,
+        database_owner: int | None,
         insist: bool,
         warnings: list[str],
     ) -> None:
@@ -69,6 +71,8 @@ class SchemaRestore:
         self._early = early_privileges(everything)
         self._guard = DdlGuard(self._admin, database_owner) if logins else None
         self._workers = [OwnerSessions(self._session) for _ in range(min(os.cpu_count() or 1, _MOST_WORKERS))]
+        self._parents = Parents(self._admin, everything)
+        self._owners = {entry.number: entry.owner for entry in everything}
         self._foreign: ForeignCode | None = None
         self._standing: dict[Session, tuple[bytes, ...]] = {}
 
@@ -147,9 +151,15 @@ class SchemaRestore:
     def _run(self, entry: Entry, worker: int) -> None:
         """Run an entry's statements as whoever should. Raises PgkeeperError naming it."""
         owner = None if entry.number in self._by_superuser else entry.owner
+        if owner is not None and self._parents.is_for_superuser(entry, self._owners):
+            owner = None
         try:
             self._require_own_code(entry, owner)
-            self._execute(entry, owner, worker)
+            if owner is None:
+                self._execute(entry, owner, worker)
+            else:
+                with self._parents.lent(entry, owner):
+                    self._execute(entry, owner, worker)
         except RefusedError as error:
             if not self._insist:
                 raise

@@ -91,7 +91,9 @@ def test_a_type_is_announced_by_whoever_completes_it() -> None:
 
 def test_what_functions_forbid_holds_before_anybody_can_call_them_and_what_tables_forbid_after_the_data() -> None:
     entries = [
-        entry(1, "FUNCTION public f() app", "CREATE FUNCTION public.f() RETURNS integer\n    LANGUAGE sql\n    AS $$select 1$$;"),
+        entry(
+            1, "FUNCTION public f() app", "CREATE FUNCTION public.f() RETURNS int\n    LANGUAGE sql SECURITY DEFINER\n    AS $$select 1$$;"
+        ),
         entry(2, "ACL public FUNCTION f() app", "REVOKE ALL ON FUNCTION public.f() FROM PUBLIC;", after=frozenset({1})),
         entry(3, "TABLE public t app", "CREATE TABLE public.t ();"),
         entry(4, "ACL public TABLE t app", "REVOKE ALL ON TABLE public.t FROM app;", after=frozenset({3})),
