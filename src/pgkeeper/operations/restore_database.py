@@ -19,7 +19,7 @@ from pgkeeper.postgres.dump import Dumper
 from pgkeeper.postgres.facts import ClusterIdentity, other_versions, subscriptions
 from pgkeeper.postgres.load.database_build import DatabaseBuild
 from pgkeeper.postgres.load.entries import Entries, read_entries
-from pgkeeper.postgres.load.logins import drop_role, login_leftovers, require_login
+from pgkeeper.postgres.load.logins import require_login
 from pgkeeper.postgres.new_database import PARTIAL_PREFIX, database_exists, open_database, set_aside
 from pgkeeper.postgres.programs import program
 from pgkeeper.postgres.roles import GlobalsMode, apply_roles, require_roles
@@ -113,7 +113,7 @@ class DatabaseRestore:
             if self.throwaway:
                 raise
             build.leave(tidy=self._data_whole)
-            kept = self._keep_unverified() if self._data_whole else self._clear()
+            kept = self._keep_unverified(build) if self._data_whole else self._clear()
             raise error.hinting(kept) from error
         except BaseException:
             if not self.throwaway:
@@ -230,7 +230,7 @@ class DatabaseRestore:
     def _same_major(self) -> bool:
         return self.cluster.major == self.manifest.cluster.major
 
-    def _keep_unverified(self) -> str:
+    def _keep_unverified(self, build: DatabaseBuild) -> str:
         """Give the database a name that says what it is, closed to all but superusers, and return what to tell the owner."""
         name = fit_name(self.target, "_unverified")
         try:
@@ -238,7 +238,7 @@ class DatabaseRestore:
                 if database_exists(admin, name):
                     name = fit_name(self.target, f"_unverified_{secrets.token_hex(2)}")
                 set_aside(admin, self._partial, name)
-                self.result.warnings.extend(warning for role in login_leftovers(admin) if (warning := drop_role(admin, role)))
+                build.drop_logins(admin)
         except PgkeeperError as error:
             return f"all rows were loaded into {self._partial}, which the next restore removes: rename it first ({error})"
         return f"all rows were loaded, so the database was kept as {name}, which only superusers may enter"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.manifest import Manifest
-from pgkeeper.postgres.facts import ClusterIdentity
-from pgkeeper.postgres.load.logins import drop_role, login_leftovers
+from pgkeeper.postgres.facts import ClusterIdentity, passing_roles
+from pgkeeper.postgres.load.logins import drop_role
 from pgkeeper.postgres.new_database import drop_database, leftovers
 from pgkeeper.postgres.server import Server, Session, told
 
@@ -20,7 +20,7 @@ def clear_leftovers(server: Server, admin: Session, warnings: list[str]) -> None
                 drop_database(server, admin, name)
         except PgkeeperError as error:
             warnings.append(str(error))
-    warnings.extend(warning for name in login_leftovers(admin) if (warning := drop_role(admin, name)))
+    warnings.extend(warning for name in passing_roles(admin) if (warning := drop_role(admin, name)))
 
 
 def require_fit(admin: Session, cluster: ClusterIdentity, manifest: Manifest) -> None:

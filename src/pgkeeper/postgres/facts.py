@@ -42,6 +42,7 @@ WITH being_built AS (
             NOT IN (SELECT oid FROM being_built))
 )
 """
+_PASSING = "SELECT a.rolname AS name FROM pg_roles a JOIN passing USING (oid) ORDER BY 1"
 _ROLES = """
 SELECT to_jsonb(a) AS role, shobj_description(a.oid, 'pg_authid') AS comment, a.rolvaliduntil::text AS valid_until,
        (SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setrole = a.oid AND s.setdatabase = 0) AS settings
@@ -224,6 +225,14 @@ def list_databases(session: Session) -> tuple[str, ...]:
     What is being built is a superuser's: an ordinary role that gives its database such a name has it backed up as any other.
     """
     return tuple(row["datname"] for row in session.execute(_OURS + _DATABASES))
+
+
+def passing_roles(session: Session) -> tuple[str, ...]:
+    """Return the roles that restores made to log in for a database being built; of killed ones they are left behind.
+
+    What is only called so, and has something that stays, is somebody's own.
+    """
+    return tuple(row["name"] for row in session.execute(_OURS + _PASSING))
 
 
 def database_statistics(session: Session) -> tuple[int, int, int]:

@@ -159,6 +159,11 @@ class DatabaseBuild:
             self._schema.close()
         self._logins.close()
 
+    def drop_logins(self, admin: Session) -> None:
+        """Take away the roles that logged in, by another session than the one that made them."""
+        self._logins.drop(admin)
+        self.warnings += self._logins.warnings
+
     def drop(self) -> None:
         """Remove the database with all that belongs to its building."""
         self.leave(tidy=False)

@@ -73,11 +73,14 @@ class Logins:
             self._inside.close()
             self._inside = None
 
-    def drop(self) -> None:
-        """Remove the roles; their sessions must have ended, and the database must hold nothing of theirs, or be gone."""
+    def drop(self, admin: Session | None = None) -> None:
+        """Remove the roles; their sessions must have ended, and the database must hold nothing of theirs, or be gone.
+
+        `admin` is another session for it, where the one that made them may have failed.
+        """
         with self._lock:
             for name, _password in self._roles.values():
-                if warning := drop_role(self._admin, name):
+                if warning := drop_role(admin or self._admin, name):
                     self.warnings.append(warning)
             self._roles.clear()
 
@@ -118,12 +121,6 @@ def drop_role(admin: Session, name: str) -> str:
         admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(role))
         return f"the role {name} was locked, but could not be removed: {' '.join(str(error).split())}"
     return ""
-
-
-def login_leftovers(admin: Session) -> list[str]:
-    """Return login roles that restores left behind when they were killed."""
-    rows = admin.execute("SELECT rolname AS name FROM pg_roles WHERE rolname ~ %s", (f"^{ROLE_PREFIX}[0-9a-f]{{8}}$",))
-    return [row["name"] for row in rows]
 
 
 def _create_role(admin: Session) -> tuple[str, str]:
