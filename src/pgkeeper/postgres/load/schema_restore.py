@@ -35,6 +35,7 @@ from pgkeeper.postgres.statements import statement_words
 # Each has a session or more beside those of an application that may need them.
 _MOST_WORKERS = 8
 _TRUSTED = "SELECT quote_ident(lanname) AS name FROM pg_language WHERE lanpltrusted"
+_SETTINGS = "SELECT lower(name) AS name FROM pg_settings WHERE context = 'user'"
 _SUPERUSERS = "SELECT rolname AS name FROM pg_roles WHERE rolsuper"
 _HINT = "if you trust everyone who may write code in this database, restore with --trust-database"
 
@@ -65,7 +66,10 @@ class SchemaRestore:
         self._superusers = superusers = {row["name"] for row in self._admin.execute(_SUPERUSERS)}
         trusted = {row["name"].encode() for row in self._admin.execute(_TRUSTED)}
         everything = entries.entries
-        self._by_superuser = superusers_entries(everything, superusers, trusted) if logins else frozenset(e.number for e in everything)
+        settings = {row["name"].encode() for row in self._admin.execute(_SETTINGS).fetchall()}
+        self._by_superuser = (
+            superusers_entries(everything, superusers, trusted, settings) if logins else frozenset(e.number for e in everything)
+        )
         self._early = early_privileges(everything)
         self._guard = DdlGuard(self._admin, database_owner) if logins else None
         self._workers = [OwnerSessions(self._session) for _ in range(min(os.cpu_count() or 1, _MOST_WORKERS))]
