@@ -43,8 +43,10 @@ def entry(number: int, kind: str, text: str, owner: str = "app", after: frozense
         ),
         (
             "FUNCTION public f() app",
-            "CREATE FUNCTION public.f()"
-            " RETURNS int\n    LANGUAGE sql\n    SET search_path TO ''\n    SET \"TimeZone\" TO 'UTC'\n    AS $$select 1$$;",
+            (
+                "CREATE FUNCTION public.f()"
+                " RETURNS int\n    LANGUAGE sql\n    SET search_path TO ''\n    SET \"TimeZone\" TO 'UTC'\n    AS $$select 1$$;"
+            ),
         ),
         (
             "FUNCTION public f(c) app",
@@ -56,8 +58,10 @@ def entry(number: int, kind: str, text: str, owner: str = "app", after: frozense
         ),
         (
             "FUNCTION public f(text) app",
-            "CREATE FUNCTION public.f(a text DEFAULT '\n    LANGUAGE c\n    AS '::text)"
-            " RETURNS int\n    LANGUAGE sql\n    AS $$select 1$$;",
+            (
+                "CREATE FUNCTION public.f(a text DEFAULT '\n    LANGUAGE c\n    AS '::text)"
+                " RETURNS int\n    LANGUAGE sql\n    AS $$select 1$$;"
+            ),
         ),
         (
             "AGGREGATE public a(int) app",
@@ -103,8 +107,10 @@ def test_what_can_run_code_is_run_by_its_owner(kind: str, text: str) -> None:
         ),
         (
             "FUNCTION public f() app",
-            "CREATE FUNCTION public.f(a text DEFAULT 'a\n    LANGUAGE sql\n    AS '::text)"
-            " RETURNS integer\n    LANGUAGE c\n    AS 'x', 'f';",
+            (
+                "CREATE FUNCTION public.f(a text DEFAULT 'a\n    LANGUAGE sql\n    AS '::text)"
+                " RETURNS integer\n    LANGUAGE c\n    AS 'x', 'f';"
+            ),
         ),
         ("AGGREGATE public a(int) app", "CREATE AGGREGATE public.a(integer) (\n    SFUNC = int8_avg_accum,\n    STYPE = internal\n);"),
     ],
