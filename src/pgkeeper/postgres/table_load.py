@@ -19,9 +19,12 @@ from pgkeeper.postgres.dump_reader import CopyStart, DumpReader
 from pgkeeper.postgres.load.owner_sessions import OwnerSessions
 from pgkeeper.postgres.server import Session, told
 
+# search_path is the owner's here, and may lead to other people's operators before those of PostgreSQL.
 _ORDINARY = b"""
-SELECT FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') AND c.oid = """
+SELECT FROM pg_catalog.pg_class c WHERE c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog."char"
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'::pg_catalog."char")
+AND c.oid OPERATOR(pg_catalog.=) """
 
 
 @dataclass(frozen=True)

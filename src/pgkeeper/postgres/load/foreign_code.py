@@ -11,13 +11,14 @@ from collections.abc import Collection, Iterable
 
 from pgkeeper.postgres.load.entries import Entry
 from pgkeeper.postgres.load.entry_owners import PRIVILEGES
+from pgkeeper.postgres.load.statement_text import without_texts
 from pgkeeper.postgres.server import Session
 
 _NAME = rb'((?:"(?:[^"]|"")+"|[^\s".(]+)\.(?:"(?:[^"]|"")+"|[^\s".(]+))'
 _ROUTINE = re.compile(rb"CREATE (?:FUNCTION|PROCEDURE|AGGREGATE) " + _NAME + rb"\(")
 _OPERATOR = re.compile(rb'CREATE OPERATOR ((?:"(?:[^"]|"")+"|[^\s".(]+)\.[^\s(]+) \(')
 _ROUTINES = ("FUNCTION ", "PROCEDURE ", "AGGREGATE ")
-_RESOLVES_NOTHING = (*_ROUTINES, *PRIVILEGES, "COMMENT ", "SECURITY LABEL ", "OPERATOR ")
+_RESOLVES_NOTHING = (*PRIVILEGES, "COMMENT ", "SECURITY LABEL ", "OPERATOR ")
 _CALLED_BY_USERS = ("FOREIGN DATA WRAPPER ", "PROCEDURAL LANGUAGE ", "ACCESS METHOD ")
 _MADE_ALREADY = """
 SELECT DISTINCT format('%I.%I(', n.nspname, p.proname) AS mention
@@ -56,9 +57,20 @@ class ForeignCode:
             return ""
         for mention, owners in self._ambiguous.items():
             others = sorted(owner for owner in owners if owner is not None and owner != runner)
-            if others and any(mention in text for text in entry.full):
+            if others and _resolves(entry, mention):
                 return f"{others[0]} has a function or operator of a name it uses, {mention.decode('utf-8', 'replace').rstrip('(')}"
         return ""
+
+
+def _resolves(entry: Entry, mention: bytes) -> bool:
+    """Tell whether making the entry looks for a function or operator of this name."""
+    if not entry.is_one_of(_ROUTINES):
+        return any(mention in text for text in entry.full)
+    # Its first statement begins with its own name; those after it say everything about arguments. What is between quotes is looked at when
+    # the function is called, as in the original.
+    text = without_texts(entry.full[0], names=False) if entry.full else b""
+    text = _ROUTINE.sub(b"", text, count=1)
+    return mention in text or bool(re.search(rb"FUNC = " + re.escape(mention.rstrip(b"(")) + rb"[,\n]", text))
 
 
 def _mention(entry: Entry) -> bytes | None:

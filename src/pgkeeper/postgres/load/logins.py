@@ -8,6 +8,8 @@ only we know. For superusers' tables there is one that is a member of nobody and
 
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -42,15 +44,17 @@ class Logins:
         self._admin = admin
         self._database = database
         self._major = major
-        self._roles: dict[str, tuple[str, str]] = {}
+        self._roles: dict[str, str] = {}
         self._inside: Session | None = None
         self._lock = threading.Lock()
 
     def session(self, owner: str) -> Session:
         """Open a session that acts as `owner`, or as `NOBODY`. Raises RefusedError (exit status 6) where such a role can't log in."""
         with self._lock:
-            name, password = self._roles.get(owner) or self._make(owner)
-            session = _log_in(self._server, self._database, name, password, self._major)
+            name = self._roles.get(owner) or self._make(owner)
+            # Code that runs as the role can change its password. So each login has one of its own, and before and after it there is none.
+            with _open_for_login(self._admin, name) as password:
+                session = _log_in(self._server, self._database, name, password, self._major)
         self.admit(session)
         if owner != NOBODY:
             session.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(owner)))
@@ -65,7 +69,7 @@ class Logins:
     def name(self, owner: str) -> str:
         """Return the role that logs in for `owner`."""
         with self._lock:
-            return (self._roles.get(owner) or self._make(owner))[0]
+            return self._roles.get(owner) or self._make(owner)
 
     def close(self) -> None:
         """End our own session in the database."""
@@ -79,14 +83,13 @@ class Logins:
         `admin` is another session for it, where the one that made them may have failed.
         """
         with self._lock:
-            for name, _password in self._roles.values():
+            for name in self._roles.values():
                 if warning := drop_role(admin or self._admin, name):
                     self.warnings.append(warning)
             self._roles.clear()
 
-    def _make(self, owner: str) -> tuple[str, str]:
-        name, password = _create_role(self._admin)
-        self._roles[owner] = (name, password)
+    def _make(self, owner: str) -> str:
+        self._roles[owner] = name = _create_role(self._admin)
         identifier = sql.Identifier(name)
         self._admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(self._database), identifier))
         if owner != NOBODY:
@@ -95,7 +98,7 @@ class Logins:
             # Roles' names lie there in the encoding of whoever made them: one database's sessions all see them the same.
             self._inside = self._inside or self._server.connect(self._database, major=self._major)
             self._inside.execute(sql.SQL("GRANT {} TO {} {}").format(sql.Identifier(owner), identifier, options))
-        return name, password
+        return name
 
 
 def require_login(server: Server, admin: Session, major: int) -> None:
@@ -103,9 +106,10 @@ def require_login(server: Server, admin: Session, major: int) -> None:
 
     Raises RefusedError as `Logins.session` would.
     """
-    name, password = _create_role(admin)
+    name = _create_role(admin)
     try:
-        _log_in(server, admin.info.dbname, name, password, major).close()
+        with _open_for_login(admin, name) as password:
+            _log_in(server, admin.info.dbname, name, password, major).close()
     finally:
         drop_role(admin, name)
 
@@ -123,20 +127,33 @@ def drop_role(admin: Session, name: str) -> str:
     return ""
 
 
-def _create_role(admin: Session) -> tuple[str, str]:
-    """Make a role with a name and a password that nobody can guess, and return both."""
-    name, password = f"{ROLE_PREFIX}{secrets.token_hex(4)}", secrets.token_urlsafe(32)
-    # The verifier is made here, so the password itself reaches neither the wire nor the server's log.
-    verifier = admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+def _create_role(admin: Session) -> str:
+    """Make a role with a name that nobody can guess, which cannot log in yet."""
+    name = f"{ROLE_PREFIX}{secrets.token_hex(4)}"
+    identifier = sql.Identifier(name)
     until = (datetime.now(UTC) + _LIFETIME).isoformat()
-    statement = sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {} VALID UNTIL {}")
-    with unlogged(admin):
-        admin.execute(statement.format(sql.Identifier(name), verifier, until))
+    statement = sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS VALID UNTIL {}")
+    admin.execute(statement.format(identifier, until))
     for setting, value in SILENT:
         # An extension's settings cannot be stored for a role where its library is not loaded.
         if "." not in setting:
-            admin.execute(sql.SQL("ALTER ROLE {} SET {} TO {}").format(sql.Identifier(name), sql.Identifier(setting), value))
-    return name, password
+            admin.execute(sql.SQL("ALTER ROLE {} SET {} TO {}").format(identifier, sql.Identifier(setting), value))
+    return name
+
+
+@contextmanager
+def _open_for_login(admin: Session, name: str) -> Iterator[str]:
+    """Let the role log in until the block ends, with the password yielded."""
+    password = secrets.token_urlsafe(32)
+    # The verifier is made here, so the password itself reaches neither the wire nor the server's log.
+    verifier = admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+    identifier = sql.Identifier(name)
+    with unlogged(admin):
+        admin.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(identifier, verifier))
+    try:
+        yield password
+    finally:
+        admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(identifier))
 
 
 def _log_in(server: Server, database: str, name: str, password: str, major: int) -> Session:

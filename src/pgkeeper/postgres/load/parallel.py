@@ -2,6 +2,7 @@
 
 An index is built beside any other work on its table. All else takes a lock that excludes others, so no two entries that work on one table
 run at once: they would wait for each other, and two that work on two tables might do so for ever (pg_restore, has_lock_conflicts).
+A routine is made while nothing else runs.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pgkeeper.postgres.load.entries import Entry
 
 _SHARING = ("INDEX ",)
+# From its making until its privileges hold, anybody's code could call it.
+_ALONE = ("FUNCTION ", "PROCEDURE ", "AGGREGATE ")
 
 
 def run_in_parallel(
@@ -62,5 +65,7 @@ def _ready(waiting: Sequence[Entry], unfinished: set[int], running: list[Entry],
 
 
 def _conflict(one: Entry, other: Entry, tables: frozenset[int]) -> bool:
+    if one.is_one_of(_ALONE) or other.is_one_of(_ALONE):
+        return True
     shared = one.after & other.after & tables
     return bool(shared) and not (one.is_one_of(_SHARING) and other.is_one_of(_SHARING))

@@ -20,6 +20,7 @@ from pgkeeper.postgres.load.entry_owners import (
     EVENT_TRIGGERS,
     FOREIGN_KEYS,
     PRIVILEGES,
+    ROUTINES,
     SCHEMAS_AND_EXTENSIONS,
     TABLES,
     early_privileges,
@@ -36,6 +37,7 @@ from pgkeeper.postgres.statements import statement_words
 # Each has a session or more beside those of an application that may need them.
 _MOST_WORKERS = 8
 _TRUSTED = "SELECT quote_ident(lanname) AS name FROM pg_language WHERE lanpltrusted"
+_SETTINGS = "SELECT lower(name) AS name FROM pg_settings WHERE context = 'user'"
 _SUPERUSERS = "SELECT rolname AS name FROM pg_roles WHERE rolsuper"
 _HINT = "if you trust everyone who may write code in this database, restore with --trust-database"
 
@@ -67,8 +69,18 @@ class SchemaRestore:
         self._superusers = superusers = {row["name"] for row in self._admin.execute(_SUPERUSERS)}
         trusted = {row["name"].encode() for row in self._admin.execute(_TRUSTED)}
         everything = entries.entries
-        self._by_superuser = superusers_entries(everything, superusers, trusted) if logins else frozenset(e.number for e in everything)
-        self._early = early_privileges(everything)
+        settings = {row["name"].encode() for row in self._admin.execute(_SETTINGS).fetchall()}
+        self._by_superuser = (
+            superusers_entries(everything, superusers, trusted, settings) if logins else frozenset(e.number for e in everything)
+        )
+        early = early_privileges(everything)
+        routines = {entry.number for entry in everything if entry.is_one_of(ROUTINES)}
+        self._of_routines: dict[int, list[Entry]] = {}
+        for entry in everything:
+            if entry.number in early and (about := entry.after & routines):
+                self._of_routines.setdefault(min(about), []).append(entry)
+        self._with_routines = {entry.number for found in self._of_routines.values() for entry in found}
+        self._early = early - self._with_routines
         self._guard = DdlGuard(self._admin, database_owner) if logins else None
         self._workers = [OwnerSessions(self._session) for _ in range(min(os.cpu_count() or 1, _MOST_WORKERS))]
         self._parents = Parents(self._admin, everything)
@@ -98,7 +110,7 @@ class SchemaRestore:
 
     def privileges(self) -> None:
         """Apply the privileges that wait for the data, and default privileges."""
-        self._one_by_one(entry for entry in self._entries.entries if entry.is_one_of(PRIVILEGES) and entry.number not in self._early)
+        self._one_by_one(entry for entry in self._entries.entries if self._is_late(entry))
 
     def foreign_keys(self) -> None:
         """Create foreign keys, and what is about them. Their owner may need the privileges of another owner's table."""
@@ -128,6 +140,9 @@ class SchemaRestore:
             for entry in self._entries.entries
             if (entry.number in self._early and not post) or (entry.post_data is post and not entry.is_one_of(PRIVILEGES))
         ]
+
+    def _is_late(self, entry: Entry) -> bool:
+        return entry.is_one_of(PRIVILEGES) and entry.number not in self._early and entry.number not in self._with_routines
 
     def _foreign_keys(self) -> set[int]:
         keys: set[int] = set()
@@ -177,11 +192,17 @@ class SchemaRestore:
             for setting in entry.standing:
                 session.execute(setting)
             self._standing[session] = entry.standing
-        for statement in entry.full if owner is None else entry.bare:
-            try:
-                session.execute(statement)
-            except psycopg.Error as error:
-                raise _failure(owner, statement, error) from error
+        privileges = [text for found in self._of_routines.get(entry.number, ()) for text in found.full]
+        if owner is None:
+            # At once: nobody must see what is made before it is its owner's and its privileges hold.
+            with session.transaction():
+                _send(session, None, (*entry.full, *privileges))
+            return
+        _send(session, owner, entry.bare)
+        if privileges:
+            admin = self._workers[worker].of(SUPERUSER)
+            with admin.transaction():
+                _send(admin, None, privileges)
 
     def _session(self, owner: str | None) -> Session:
         if owner is None or self._logins is None:
@@ -193,6 +214,14 @@ class SchemaRestore:
         for statement in self._entries.preamble:
             session.execute(statement)
         return session
+
+
+def _send(session: Session, owner: str | None, statements: Iterable[bytes]) -> None:
+    for statement in statements:
+        try:
+            session.execute(statement)
+        except psycopg.Error as error:
+            raise _failure(owner, statement, error) from error
 
 
 def _words(statement: bytes) -> str:

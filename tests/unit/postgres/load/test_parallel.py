@@ -81,3 +81,19 @@ def test_a_circle_of_dependencies_is_run_all_the_same() -> None:
     entries = [entry(10, frozenset({11})), entry(11, frozenset({10}))]
     run_in_parallel(entries, TABLES, 2, lambda one, _worker: done.append(one.number), lambda: None)
     assert sorted(done) == [10, 11]
+
+
+def test_a_routine_is_made_while_nothing_else_runs() -> None:
+    routine = Entry(1, "FUNCTION public f() app", "app", (b"",), (b"",), (), frozenset(), post_data=True)
+    running: set[int] = set()
+    together: list[set[int]] = []
+
+    def run(one: Entry, _worker: int) -> None:
+        running.add(one.number)
+        time.sleep(0.02)
+        together.append(set(running))
+        running.discard(one.number)
+
+    run_in_parallel([entry(2, frozenset()), routine, entry(3, frozenset())], frozenset(), 3, run, lambda: None)
+    assert {1} in together
+    assert all(numbers == {1} for numbers in together if 1 in numbers)
