@@ -86,6 +86,16 @@ def test_what_is_lost_and_sent_again_says_so_too(pgkeeper: Pgkeeper, inside: Buc
     pgkeeper("verify", "--from", "cloud").exits(DONE)
 
 
+def test_a_copy_that_is_damaged_and_lost_is_sent_again_once(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
+    backup_id = sent_and_damaged(pgkeeper, inside)
+    (key,) = inside.named(DUMP)
+    inside.put(key, inside.objects()[key][:-16])
+    report = pgkeeper("sync", "--json").exits(INTEGRITY).json
+    assert [outcome["backup_id"] for outcome in report["outcomes"]] == [backup_id]
+    assert report["stores"][0]["damaged"] == []
+    assert pgkeeper("sync", "--json").exits(DONE).json["outcomes"] == []
+
+
 def test_a_damaged_copy_whose_backup_is_gone_stays_and_is_named(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
     backup_id = sent_and_damaged(pgkeeper, inside)
     pgkeeper("delete", backup_id, "--confirm", "DELETE").exits(DONE)

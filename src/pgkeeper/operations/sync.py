@@ -152,7 +152,9 @@ class _StoreSync:
                     return
             # Last: what was never there is more urgent.
             for one in damaged:
-                self._replace(one)
+                # One that was lost, too, is there again.
+                if one.copy.folder in self._damaged:
+                    self._replace(one)
                 if self._error is not None:
                     return
         except Exception as error:  # noqa: BLE001 - one store never stands in the way of the other
@@ -227,9 +229,7 @@ class _StoreSync:
             # It counts for nothing until it is whole again.
             known = change.ledger.find(copy.cluster, copy.backup_id)
             change.ledger = change.ledger.without([known] if known else [])
-        if self._copy(backup):
-            del self._damaged[copy.folder]
-        else:
+        if not self._copy(backup):
             self._damaged[copy.folder] = self._stays(damaged, Stays("sending it again failed", "the next `pgkeeper sync` goes on"))
 
     def _copy(self, backup: LocalCopy) -> bool:
@@ -254,6 +254,7 @@ class _StoreSync:
                 # The same would happen to the next one.
                 self._error = info
             return False
+        self._damaged.pop(copy.folder, None)
         done = {"store": self._name, "backup_id": backup.backup_id, "size_bytes": copy.header.size_bytes, "seconds": round(seconds, 1)}
         if again:
             log.warning("copied again", **done, why=again)
