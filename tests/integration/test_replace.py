@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from psycopg import sql
 from .support.application import Application, Writer, writing
 from .support.history import settled
 from .support.product import DONE, FAILED, REFUSED, USAGE, Pgkeeper, Run
+from .support.waiting import wait_until
 
 TABLES = "create table kept as select generate_series(1, 100) as n; create table written (n bigint primary key);"
 CONFIRMED = ("--replace", "--confirm", "RESTORE")
@@ -355,10 +357,29 @@ def test_a_replaced_database_is_dropped_when_its_time_is_over_unless_somebody_to
     assert count(pgkeeper, "app") == 100
 
 
-def test_a_resumption_removes_the_unfinished_database_of_a_killed_restore_and_says_so(pgkeeper: Pgkeeper, app: str) -> None:
-    killed(pgkeeper, "after", "saved", "restore", app, *CONFIRMED)
-    # What a restore is at work in when it is killed.
-    pgkeeper.cluster.execute("create database pgkeeper_partial_0123abcd")
-    report = pgkeeper("restore", "--resume", "--json").exits(DONE).json
-    assert "the unfinished database pgkeeper_partial_0123abcd was removed" in report["settled"]
-    assert "pgkeeper_partial_0123abcd" not in pgkeeper.cluster.databases()
+def unfinished(pgkeeper: Pgkeeper) -> tuple[set[str], set[str]]:
+    """The databases and roles that a restore makes to work in."""
+    made = "select datname from pg_database where datname like 'pgkeeper_partial_%'"
+    login = "select rolname from pg_roles where rolname like 'pgkeeper_loader_%'"
+    return {str(name) for (name,) in pgkeeper.cluster.query(made)}, {str(name) for (name,) in pgkeeper.cluster.query(login)}
+
+
+def test_a_resumption_removes_the_unfinished_database_of_a_killed_restore_and_its_role_and_says_so(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app", TABLES + "create table much as select n, md5(n::text) as filler from generate_series(1, 500000) n;")
+    backup_id = pgkeeper.backup("app")
+    before = databases(pgkeeper)
+    with pgkeeper.start("restore", backup_id, *CONFIRMED) as running:
+        wait_until(lambda: all(unfinished(pgkeeper)), "a restore at work", 120)
+        os.kill(running.pid, signal.SIGKILL)
+        assert running.result().exit_status == -signal.SIGKILL
+    (journal,) = (pgkeeper.state / "replacements").glob("*.jsonl")
+    assert [json.loads(line)["step"] for line in journal.read_text().splitlines()][-1] == "saved"
+    made, logins = unfinished(pgkeeper)
+    assert made
+    assert logins
+    settled_lines = pgkeeper("restore", "--resume", "--json").exits(DONE).json["settled"]
+    assert unfinished(pgkeeper) == (set(), set())
+    assert {f"the unfinished database {name} was removed" for name in made} <= set(settled_lines)
+    assert {f"the role {name} of the killed restore was removed" for name in logins} <= set(settled_lines)
+    assert databases(pgkeeper) == before
+    assert count(pgkeeper, "app") == 100

@@ -25,7 +25,7 @@ def command(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Copy backups off site that are not there yet, and look whether what was copied is still there."""
+    """Copy backups off site that are not there yet, send damaged copies again, and look whether what was copied is still there."""
     from pgkeeper.operations.sync import SyncReport, SyncRequest, sync
 
     door = open_door(json=json, quiet=quiet)
@@ -36,7 +36,7 @@ def command(
         if outcome.error is not None:
             complain(str(outcome.error))
     for store in report.stores:
-        for lost in store.lost:
+        for lost in (*store.lost, *store.damaged):
             complain(lost)
         if store.error is not None:
             complain(str(store.error))
@@ -51,7 +51,8 @@ def _show(report: "SyncReport") -> None:
     for outcome in report.outcomes:
         if outcome.status == "done":
             size = format_size(outcome.size_bytes or 0)
-            say(f"{outcome.backup_id}: copied to {outcome.store} in {format_duration(outcome.seconds)}, {size}")
+            again = f" again, because {outcome.again}" if outcome.again else ""
+            say(f"{outcome.backup_id}: copied to {outcome.store} in {format_duration(outcome.seconds)}, {size}{again}")
     for store in report.stores:
         waiting = f"{store.waiting} waiting for {format_duration(store.lag_seconds)}" if store.waiting else "nothing is waiting"
         say(f"{store.store}: {store.copies} copies, {format_size(store.size_bytes)}, in {store.where}; {waiting}")

@@ -39,6 +39,11 @@ class Damage(BaseModel):
         return self.contents_right is True
 
     @property
+    def is_certain(self) -> bool:
+        """Tell whether bytes or contents are known to be wrong, not only what was restored from them."""
+        return self.level != "restore" or self.contents_right is False
+
+    @property
     def advice(self) -> str:
         """Return the next step. Deletion is advised only where checksum or contents failed."""
         if self.only_restore:

@@ -1,5 +1,6 @@
 """Hold a store off site against the ledger: what is lost is named, and what is unknown looked at."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pgkeeper.host.logs import log
@@ -14,12 +15,21 @@ from pgkeeper.stores.cloud import CloudStore, Listing
 from pgkeeper.stores.cloud_copy import CloudCopy
 
 
-def reckon(store: CloudStore, bucket: BucketSettings, listing: Listing, settings: Settings) -> tuple[str, ...]:
-    """Bring the ledger in line with `listing`, and return what was lost or can't be believed, a line each.
+@dataclass(frozen=True)
+class Missing:
+    """Copies that are lost or not believed: a line each for people, and what is wrong by cluster and backup id."""
+
+    lines: tuple[str, ...]
+    reasons: dict[tuple[str, str], str]
+
+
+def reckon(store: CloudStore, bucket: BucketSettings, listing: Listing, settings: Settings) -> Missing:
+    """Bring the ledger in line with `listing`, and return what was lost or can't be believed.
 
     What is lost is then waiting again, where the host still has it.
     """
     now = datetime.now(UTC)
+    reasons: dict[tuple[str, str], str] = {}
     by_place = {(copy.cluster, copy.backup_id): copy for copy in listing.copies}
     listed = {place: {name: found.size for name, found in copy.objects.items()} for place, copy in by_place.items()}
     told = []
@@ -28,6 +38,7 @@ def reckon(store: CloudStore, bucket: BucketSettings, listing: Listing, settings
         losses = [loss for loss in found.losses if not _is_there(store, loss.copy)]
         for loss in losses:
             told.append(f"the copy of backup {loss.copy.backup_id} in {store.where} is lost: {loss.what}")
+            reasons[loss.copy.cluster, loss.copy.backup_id] = loss.what
             log.error("a copy is lost", store=store.name, backup_id=loss.copy.backup_id, what=loss.what)
         change.ledger = change.ledger.without([*(loss.copy for loss in losses), *found.expired])
         for place in found.unknown:
@@ -35,8 +46,9 @@ def reckon(store: CloudStore, bucket: BucketSettings, listing: Listing, settings
                 change.ledger = change.ledger.with_copy(_examined(by_place[place], now))
             except IntegrityError as error:
                 told.append(f"the copy of backup {by_place[place].backup_id} in {store.where} cannot be believed: {error}")
+                reasons[place] = str(error)
                 log.error("a copy cannot be believed", store=store.name, backup_id=by_place[place].backup_id, error=str(error))
-    return tuple(told)
+    return Missing(tuple(told), reasons)
 
 
 def _is_there(store: CloudStore, record: CopyRecord) -> bool:

@@ -8,7 +8,7 @@ from pgkeeper.model.replacement import Replacement, ending, was_touched
 from pgkeeper.operations.places import outside_session, server
 from pgkeeper.operations.replacements import ReplacementJournal, replacements_on
 from pgkeeper.operations.restore_preparation import clear_leftovers
-from pgkeeper.postgres.facts import ClusterIdentity, identify
+from pgkeeper.postgres.facts import ClusterIdentity, identify, passing_roles
 from pgkeeper.postgres.new_database import database_is_closed, database_oid, drop_database, leftovers
 from pgkeeper.postgres.server import Session, told
 from pgkeeper.postgres.swap import open_again
@@ -28,10 +28,12 @@ def _cleared(settings: Settings) -> list[str]:
     """Remove what the restore of a killed replacement left unfinished: nobody restores while we hold the lock."""
     warnings: list[str] = []
     with server(settings).connect_maintenance() as session, told("removing unfinished databases"):
-        unfinished = leftovers(session)
+        databases, roles = leftovers(session), passing_roles(session)
         clear_leftovers(server(settings), session, warnings)
-        left = set(leftovers(session))
-    return [f"the unfinished database {name} was removed" for name in unfinished if name not in left] + warnings
+        left = {*leftovers(session), *passing_roles(session)}
+    removed = [f"the unfinished database {name} was removed" for name in databases if name not in left]
+    removed += [f"the role {name} of the killed restore was removed" for name in roles if name not in left]
+    return removed + warnings
 
 
 def settle_one(settings: Settings, replacement: Replacement, progress: Progress) -> str:

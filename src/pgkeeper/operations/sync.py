@@ -1,4 +1,4 @@
-"""Copy backups off site: every one that is not there yet, the oldest first, and look whether what was sent is still there."""
+"""Copy backups off site: every one that is not there yet, the oldest first, and look whether what was sent is still there, and right."""
 
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -14,6 +14,7 @@ from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.off_site_settings import BucketSettings, OffSite
 from pgkeeper.operations.copy_record import record_of
+from pgkeeper.operations.damaged_copies import DamagedCopy, Stays, damaged_copies, replacement
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.off_site import cloud_store, ledger_change, read_ledger
 from pgkeeper.operations.places import local_store
@@ -41,12 +42,16 @@ class SyncRequest(Message):
 
 
 class SyncOutcome(Message):
-    """How it went with one backup in one store. `size_bytes` is that of its encrypted files."""
+    """How it went with one backup in one store. `size_bytes` is that of its encrypted files.
+
+    `again` is why a copy that was there once is sent again, "" for a first one.
+    """
 
     store: OffSite
     database: str
     backup_id: str
     status: Literal["done", "failed"]
+    again: str = ""
     size_bytes: int | None = None
     seconds: float = 0.0
     error: ErrorInfo | None = None
@@ -55,7 +60,8 @@ class SyncOutcome(Message):
 class StoreSync(Message):
     """How a store stands at the end. `waiting` backups are not there yet, the oldest of them for `lag_seconds`.
 
-    `lost` names copies that were there and are not any more, or not whole; `error` is why the store as a whole could not be used.
+    `lost` names copies that were there and are not any more, or not whole; `damaged` those that a check found wrong, and that were not sent
+    again, with the reason. `error` is why the store as a whole could not be used.
     """
 
     store: OffSite
@@ -65,6 +71,7 @@ class StoreSync(Message):
     waiting: int
     lag_seconds: float
     lost: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
     error: ErrorInfo | None = None
 
 
@@ -77,14 +84,14 @@ class SyncReport(Message):
 
     @property
     def exit_status(self) -> int:
-        """Return 0 when everything is off site and whole; 4 when a copy was lost; else the status all failures share, or 1."""
-        if any(store.lost for store in self.stores):
+        """Return 0 when everything is off site and whole; 4 when a copy is lost or damaged; else the status all failures share, or 1."""
+        if any(store.lost or store.damaged for store in self.stores):
             return IntegrityError.exit_status
         return shared_status([*(outcome.error for outcome in self.outcomes), *(store.error for store in self.stores)])
 
 
 def sync(request: SyncRequest, settings: Settings, progress: Progress) -> SyncReport:
-    """Copy to every store off site what is missing there.
+    """Copy to every store off site what is missing there, and replace what a check found damaged there.
 
     What can't be copied is in the report, and the owner is told once, and again each day. Raises ConfigurationError (exit status 3) where
     keys can't be used, UsageError for an id that no backup has, and BusyError when another sync runs for longer than `wait`.
@@ -118,6 +125,8 @@ class _StoreSync:
         self._sender = Sender(store, settings.state_dir / "off-site" / f"{bucket.store}-on-its-way", settings.cloud_upload_limit)
         self._error: ErrorInfo | None = None
         self._lost: list[str] = []
+        self._again: dict[tuple[str, str], str] = {}
+        self._damaged: dict[str, str] = {}
         self.outcomes: list[SyncOutcome] = []
 
     def run(self) -> None:
@@ -125,14 +134,27 @@ class _StoreSync:
         try:
             self._claim(self._waiting(self._request.backups))
             listing = self._store.listing()
-            self._lost = list(reckon(self._store, self._bucket, listing, self._settings))
-            self._sender.forget_others([*self._waiting(), *self._waiting(self._request.backups)])
+            missing = reckon(self._store, self._bucket, listing, self._settings)
+            self._lost, self._again = list(missing.lines), missing.reasons
+            damaged = damaged_copies(listing, self._sender, local_store(self._settings).backups(), self._request.backups)
+            self._damaged = {
+                one.copy.folder: self._stays(one, Stays("it was not sent again yet", "the next `pgkeeper sync` does")) for one in damaged
+            }
+            still_wanted = [one.backup for one in damaged if one.backup is not None]
+            self._sender.forget_others([*self._waiting(), *self._waiting(self._request.backups), *still_wanted])
             self._store.sweep(listing.strays, self._sender.under_way)
             failed: set[tuple[str, str]] = set()
             # Copying may take hours, in which the next backup is made.
             while backup := next((one for one in self._waiting(self._request.backups) if (one.cluster, one.backup_id) not in failed), None):
                 if not self._copy(backup):
                     failed.add((backup.cluster, backup.backup_id))
+                if self._error is not None:
+                    return
+            # Last: what was never there is more urgent.
+            for one in damaged:
+                # One that was lost, too, is there again.
+                if one.copy.folder in self._damaged:
+                    self._replace(one)
                 if self._error is not None:
                     return
         except Exception as error:  # noqa: BLE001 - one store never stands in the way of the other
@@ -152,12 +174,14 @@ class _StoreSync:
             waiting=len(waiting),
             lag_seconds=round(lag, 1),
             lost=tuple(self._lost),
+            damaged=tuple(self._damaged.values()),
             error=self._error,
         )
 
     def remember_and_tell(self) -> tuple[str, ...]:
         """Remember whether it went well. Tells the owner of what is new, and each day of what still fails; returns warnings."""
         now = datetime.now(UTC)
+        losses = (*self._lost, *self._damaged.values())
         failures = [str(outcome.error) for outcome in self.outcomes if outcome.error] + ([str(self._error)] if self._error else [])
         with ledger_change(self._settings, self._bucket) as change:
             before = change.ledger
@@ -170,9 +194,9 @@ class _StoreSync:
                     "problem": failures[0],
                     "told_at": now if due else before.told_at,
                 }
-            change.ledger = before.model_copy(update={**update, "told_losses": tuple(self._lost)})
-            tell = set(self._lost) - set(before.told_losses) or (failures and change.ledger.told_at == now)
-        return tell_sync_failed(self._store.where, [*self._lost, *failures], self._settings) if tell else ()
+            change.ledger = before.model_copy(update={**update, "told_losses": losses})
+            tell = set(losses) - set(before.told_losses) or (failures and change.ledger.told_at == now)
+        return tell_sync_failed(self._store.where, [*losses, *failures], self._settings) if tell else ()
 
     def _ledger(self) -> Ledger:
         return read_ledger(self._settings, self._bucket)
@@ -188,13 +212,34 @@ class _StoreSync:
         clusters = {manifest.cluster.label: manifest.cluster.system_identifier for manifest in _readable(waiting)}
         self._store.claim(machine_id(self._settings.state_dir), clusters.items(), adopt=self._request.adopt)
 
+    def _stays(self, damaged: DamagedCopy, stays: Stays) -> str:
+        what = f"the copy of backup {damaged.copy.backup_id} in {self._store.where} is damaged, and stays"
+        return str(ErrorInfo(what=what, why=f"{damaged.found}; {stays.why}", hint=stays.hint))
+
+    def _replace(self, damaged: DamagedCopy) -> None:
+        """Send a damaged copy again, from a backup whose contents were read and found right; otherwise name what keeps it as it is."""
+        copy = damaged.copy
+        backup = replacement(damaged, self._name, self._settings, self._progress, asked=bool(self._request.backups))
+        if isinstance(backup, Stays):
+            self._damaged[copy.folder] = self._stays(damaged, backup)
+            log.error("a damaged copy stays", store=self._name, backup_id=copy.backup_id, found=damaged.found, why=backup.why)
+            return
+        self._again[copy.cluster, copy.backup_id] = damaged.found
+        with ledger_change(self._settings, self._bucket) as change:
+            # It counts for nothing until it is whole again.
+            known = change.ledger.find(copy.cluster, copy.backup_id)
+            change.ledger = change.ledger.without([known] if known else [])
+        if not self._copy(backup):
+            self._damaged[copy.folder] = self._stays(damaged, Stays("sending it again failed", "the next `pgkeeper sync` goes on"))
+
     def _copy(self, backup: LocalCopy) -> bool:
         began = time.monotonic()
-        outcome = SyncOutcome(store=self._name, database=backup.database, backup_id=backup.backup_id, status="done")
+        again = self._again.get((backup.cluster, backup.backup_id), "")
+        outcome = SyncOutcome(store=self._name, database=backup.database, backup_id=backup.backup_id, status="done", again=again)
         try:
             with backup.being_read():
                 predecessor = self._ledger().predecessor(backup.cluster, backup.database, backup.created_at)
-                copy = self._sender.send(backup, predecessor, self._progress)
+                copy = self._sender.send(backup, predecessor, self._progress, again)
                 if pin := backup.pin():
                     copy.keep_pin(pin)
             seconds = time.monotonic() - began
@@ -209,7 +254,12 @@ class _StoreSync:
                 # The same would happen to the next one.
                 self._error = info
             return False
-        log.info("copied", store=self._name, backup_id=backup.backup_id, size_bytes=copy.header.size_bytes, seconds=round(seconds, 1))
+        self._damaged.pop(copy.folder, None)
+        done = {"store": self._name, "backup_id": backup.backup_id, "size_bytes": copy.header.size_bytes, "seconds": round(seconds, 1)}
+        if again:
+            log.warning("copied again", **done, why=again)
+        else:
+            log.info("copied", **done)
         self.outcomes.append(outcome.model_copy(update={"size_bytes": copy.header.size_bytes, "seconds": seconds}))
         return True
 

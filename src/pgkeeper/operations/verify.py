@@ -179,6 +179,8 @@ def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Pro
     progress.phase(f"verify {backup.backup_id}")
     problems: tuple[str, ...] = ()
     evidence: Evidence | None = None
+    # What is wrong before anything is restored, is wrong with bytes or contents.
+    depth: Level = "contents" if request.level == "restore" else request.level
     try:
         with backup.being_read():
             if request.level == "checksum":
@@ -188,7 +190,7 @@ def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Pro
                 problems = content_problems(backup, backup.manifest(), progress)
             elif request.level == "restore":
                 with backup.at_hand(downloads(settings), progress) as at_hand:
-                    fetched = time.monotonic() - began
+                    fetched, depth = time.monotonic() - began, request.level
                     evidence = _proven(at_hand, settings, progress, stop)
                 if request.source != "local":
                     evidence = evidence.after_fetching(fetched)
@@ -212,7 +214,7 @@ def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Pro
         info = as_error_info(error, f"check of {backup.backup_id}")
         failed = is_damage(error)
         if failed:
-            _remember_damage(backup, request.level, error)
+            _remember_damage(backup, depth, error)
         elif not isinstance(error, BackupGoneError):
             info = not_decided(info, backup.backup_id, request.level)
         log.error("verify failed" if failed else "verify undecided", backup_id=backup.backup_id, level=request.level, error=str(info))

@@ -178,7 +178,8 @@ class CloudStore:
                 self.bucket.delete(stray.key)
 
     def _copy(self, folder: str, place: Place, objects: dict[str, ObjectInfo]) -> CloudCopy:
-        return CloudCopy(place, (self.bucket, folder, self.host), objects, self.keys, self._state_dir, writable=self.own)
+        where = (self.bucket, folder, self.host)
+        return CloudCopy(place, where, objects, self.keys, self._state_dir, writable=self.own, may_delete=self.may_delete)
 
 
 def _understood(folder: str) -> Place | None:

@@ -14,14 +14,15 @@ from pydantic import ValidationError
 
 from pgkeeper.crypto.envelope import KeyRing, Opener
 from pgkeeper.host.locks import shared
+from pgkeeper.host.logs import log
 from pgkeeper.model.bounds import HEADER_BYTES, RECORD_BYTES, SCHEMA_BYTES, bounded
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
 from pgkeeper.model.errors import IntegrityError, UncheckedError
 from pgkeeper.model.manifest import FileEntry, Manifest, parse_manifest
 from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
-from pgkeeper.stores.bucket import Bucket, ObjectGoneError, ObjectInfo
-from pgkeeper.stores.copy import RECORDS, Copy, ProgramFile, Sealing
+from pgkeeper.stores.bucket import Bucket, BucketRefusedError, ObjectGoneError, ObjectInfo
+from pgkeeper.stores.copy import PIN_FILE, RECORDS, Copy, ProgramFile, Sealing
 from pgkeeper.stores.download import stream
 from pgkeeper.stores.fetch import fetched
 from pgkeeper.stores.files import BLOCK, checked, gunzip
@@ -30,7 +31,8 @@ from pgkeeper.stores.files import BLOCK, checked, gunzip
 class CloudCopy(Copy):
     """One copy below `folder` of a bucket, with the `objects` there by their names.
 
-    `writable` is False for the copies of another host: what is found out about them is then not written down.
+    `writable` is False for the copies of another host: what is found out about them is then not written down. `may_delete` is False where
+    only the bucket removes: a record that does not hold any more is emptied there.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class CloudCopy(Copy):
         state_dir: Path,
         *,
         writable: bool,
+        may_delete: bool = True,
     ) -> None:
         """`identity` is id, cluster, database and time, `place` the bucket, the copy's folder in it and its host's identity."""
         super().__init__(*identity, KeyRingSealing(keys))
@@ -50,7 +53,8 @@ class CloudCopy(Copy):
         self._keys = keys
         self._state_dir = state_dir
         self._writable = writable
-        self._records = set(objects) & RECORDS
+        self._may_delete = may_delete
+        self._records = {name for name in RECORDS if name in objects and objects[name].size}
 
     @property
     def where(self) -> str:
@@ -175,6 +179,11 @@ class CloudCopy(Copy):
         with fetched(directory, self.bucket, self.folder, self.header, self.check_chunk, progress) as place:
             yield FetchedCopy(self, place)
 
+    def forget_checks(self) -> None:
+        """Remove what checks found out about the copy."""
+        for name in sorted(RECORDS - {PIN_FILE}):
+            self._drop_record(name)
+
     def check_chunk(self, file: EncryptedFile, number: int, chunk: bytes) -> None:
         """Raise IntegrityError unless this is piece `number` of the file's ciphertext."""
         context = tag_context(self._host, self.cluster, self.backup_id, file.name)
@@ -221,8 +230,18 @@ class CloudCopy(Copy):
 
     def _drop_record(self, name: str) -> None:
         if self._writable and name in self._records:
-            self.bucket.delete(self._key(name))
+            if self._may_delete:
+                self.bucket.delete(self._key(name))
+            else:
+                self._empty_record(name)
             self._records.discard(name)
+
+    def _empty_record(self, name: str) -> None:
+        try:
+            self.bucket.put(self._key(name), b"")
+        except BucketRefusedError as error:
+            # Google takes writing over an object for deleting it. What is damaged is damaged all the same.
+            log.warning("a record that does not hold any more stays", where=self.where, record=name, error=str(error))
 
     def _may_have_record(self, name: str) -> bool:
         return name in self._records

@@ -231,8 +231,7 @@ class Copy(ABC):
 
         What a deeper check found before stays until a check as deep succeeds. Raises OSError, and IntegrityError when there is no manifest.
         """
-        for proven in at_least(level) if contents_right else LEVELS:
-            self._drop_record(proof_file(proven))
+        disproved = at_least(level) if contents_right else LEVELS
         known = self.damage()
         if known is not None and known.level in at_least(level):
             level = known.level
@@ -247,6 +246,8 @@ class Copy(ABC):
         )
         # Without what is not known, an older release understands it, too.
         self._keep_record(DAMAGE_FILE, self._sealing.close(DAMAGE_LABEL, damage.model_dump(mode="json", exclude_none=True)))
+        for proven in disproved:
+            self._drop_record(proof_file(proven))
 
     def known_wrong(self) -> bool:
         """Tell whether a check has found bytes or contents wrong."""

@@ -1,8 +1,14 @@
-"""Sending one backup to a bucket: encrypted on the way, resumed where an earlier try was cut off, its header last."""
+"""Sending one backup to a bucket: encrypted on the way, resumed where an earlier try was cut off, its header last.
+
+A copy that is sent again lies in the place of the old one, and a bucket exchanges one object at a time. So the old copy is recorded as
+damaged before the first of its objects is replaced, and stays so until the new header replaces the old one. Nothing is removed before.
+"""
 
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,13 +18,16 @@ from pgkeeper.crypto.envelope import CHUNK, Sealer
 from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
+from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.ledger import objects_of
 from pgkeeper.model.manifest import FileEntry, Manifest
 from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
 from pgkeeper.stores.bandwidth import Bandwidth
+from pgkeeper.stores.bucket import ObjectGoneError
 from pgkeeper.stores.cloud import CloudStore
 from pgkeeper.stores.cloud_copy import CloudCopy
+from pgkeeper.stores.copy import RECORDS
 from pgkeeper.stores.local_copy import LocalCopy
 from pgkeeper.stores.upload import UploadState, part_size, upload
 
@@ -26,12 +35,16 @@ _BEGINNING = 64
 
 
 class _OnItsWay(BaseModel):
-    """What is remembered of a copy that is being sent. `salt` is that of the file `name`, which is under way as `upload`."""
+    """What is remembered of a copy that is being sent. `salt` is that of the file `name`, which is under way as `upload`.
+
+    `replaces` is the SHA-256 of the header of the copy whose place it takes, "" where there is none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str
     key_id: str
+    replaces: str = ""
     done: tuple[EncryptedFile, ...] = ()
     name: str = ""
     salt: str = ""
@@ -59,15 +72,26 @@ class Sender:
             if path.name not in names:
                 path.unlink(missing_ok=True)
 
-    def send(self, backup: LocalCopy, predecessor: str | None, progress: Progress) -> CloudCopy:
+    def is_replacing(self, copy: CloudCopy) -> bool:
+        """Tell whether an earlier try began to replace this very copy: some of its objects may be the new ones already."""
+        state = _read(self._path(copy.folder))
+        return state is not None and bool(state.replaces) and state.replaces == _header_hash(copy)
+
+    def send(self, backup: LocalCopy, predecessor: str | None, progress: Progress, again: str = "") -> CloudCopy:
         """Send a backup and return its copy. Whoever calls is the only one who sends to this store, and keeps the backup from removal.
 
-        Nothing counts as a copy before everything of it is there. Raises IntegrityError when the backup is damaged, BucketUnreachableError
+        Nothing counts as a copy before everything of it is there. What is wrong with a copy that is sent `again` is recorded beside it
+        first. Raises IntegrityError when the backup is damaged, BucketUnreachableError
         or BucketRefusedError, OSError when what is on its way can't be remembered.
         """
         manifest = backup.manifest()
         sealer = self._store.keys.sealer()
-        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._bandwidth, progress)
+        old = self._old_copy(backup)
+        replaces = _header_hash(old) if old is not None else ""
+        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._bandwidth, progress, replaces)
+        if old is not None:
+            sending.begin()
+            _record_damage(old, again)
         files = sending.files()
         content = backup.manifest_bytes()
         header = CopyHeader(
@@ -88,11 +112,26 @@ class Sender:
         self._store.bucket.put(f"{folder}/{HEADER_FILE}", sealer.seal(LABEL, header.model_dump(mode="json")))
         copy = self._store.copy(backup.cluster, backup.database, backup.backup_id, objects_of(header, 0))
         copy.require_complete()
+        if old is not None:
+            # It is bound to the old header, and says nothing about the new one.
+            old.forget_checks()
         self._memory(backup).unlink(missing_ok=True)
         return copy
 
+    def _old_copy(self, backup: LocalCopy) -> CloudCopy | None:
+        """Return what lies with a header in the place of the copy. Asks for it: a listing may come late."""
+        place = (backup.cluster, backup.database, backup.backup_id)
+        if self._store.bucket.head(f"{self._store.folder(*place)}/{HEADER_FILE}") is None:
+            return None
+        try:
+            return self._store.copy(*place, (HEADER_FILE, *sorted(RECORDS)))
+        except ObjectGoneError:
+            return None
+
     def _memory(self, backup: LocalCopy) -> Path:
-        folder = self._store.folder(backup.cluster, backup.database, backup.backup_id)
+        return self._path(self._store.folder(backup.cluster, backup.database, backup.backup_id))
+
+    def _path(self, folder: str) -> Path:
         return self._directory / f"{short_name(folder)}.json"
 
 
@@ -108,6 +147,7 @@ class _Sending:
         sealer: Sealer,
         bandwidth: Bandwidth | None,
         progress: Progress,
+        replaces: str,
     ) -> None:
         self._bucket = store.bucket
         self._host = store.host
@@ -120,13 +160,20 @@ class _Sending:
         self._sent_before = 0
         folder = store.folder(backup.cluster, backup.database, backup.backup_id)
         known = _read(memory)
-        fits = known is not None and (known.folder, known.key_id) == (folder, sealer.key_id)
-        self._state = known if known is not None and fits else _OnItsWay(folder=folder, key_id=sealer.key_id)
+        fits = known is not None and (known.folder, known.key_id, known.replaces) == (folder, sealer.key_id, replaces)
+        self._state = known if known is not None and fits else _OnItsWay(folder=folder, key_id=sealer.key_id, replaces=replaces)
+
+    def begin(self) -> None:
+        """Remember that the copy is on its way before anything of it is sent."""
+        self._remember(self._state)
 
     def files(self) -> tuple[EncryptedFile, ...]:
-        """Send all files that are not there yet; the small ones first."""
+        """Send all files that are not there yet; the small ones first, but for a copy that replaces another.
+
+        There the largest comes first: it takes the time, and until it is whole at the provider nothing of the old copy is replaced.
+        """
         self._progress.phase(f"copy {self._backup.backup_id}")
-        for entry in sorted(self._manifest.files, key=lambda entry: entry.size):
+        for entry in sorted(self._manifest.files, key=lambda entry: entry.size, reverse=bool(self._state.replaces)):
             if not self._is_there(entry):
                 self._send(entry)
             self._sent_before += entry.size
@@ -219,6 +266,22 @@ class _Chunks:
                     piece, room = [], CHUNK
         if piece:
             yield b"".join(piece)
+
+
+def _header_hash(copy: CloudCopy) -> str:
+    """Return the SHA-256 of a copy's header; another word for one that is far too large to be one."""
+    try:
+        return copy.manifest_sha256()
+    except IntegrityError:
+        return "unreadable"
+
+
+def _record_damage(old: CloudCopy, found: str) -> None:
+    """Record beside a copy that it is damaged, unless that is known: it is about to become a mixture of two."""
+    if not old.known_wrong():
+        # A header that is too large to be read needs no record: nobody takes it for one.
+        with suppress(IntegrityError):
+            old.keep_damage("checksum", found or "it is being sent again", datetime.now(UTC))
 
 
 def _read(path: Path) -> _OnItsWay | None:
