@@ -1,3 +1,4 @@
+--@ quiet
 -- A role's own path has a schema before pg_catalog in which another role may create.
 --@ superuser
 alter role bob set search_path = operator_before_the_catalogs, pg_catalog;
