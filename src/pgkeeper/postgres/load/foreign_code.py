@@ -10,14 +10,13 @@ import re
 from collections.abc import Collection, Iterable
 
 from pgkeeper.postgres.load.entries import Entry
-from pgkeeper.postgres.load.entry_owners import PRIVILEGES
+from pgkeeper.postgres.load.entry_owners import PRIVILEGES, ROUTINES
 from pgkeeper.postgres.load.statement_text import without_texts
 from pgkeeper.postgres.server import Session
 
 _NAME = rb'((?:"(?:[^"]|"")+"|[^\s".(]+)\.(?:"(?:[^"]|"")+"|[^\s".(]+))'
 _ROUTINE = re.compile(rb"CREATE (?:FUNCTION|PROCEDURE|AGGREGATE) " + _NAME + rb"\(")
 _OPERATOR = re.compile(rb'CREATE OPERATOR ((?:"(?:[^"]|"")+"|[^\s".(]+)\.[^\s(]+) \(')
-_ROUTINES = ("FUNCTION ", "PROCEDURE ", "AGGREGATE ")
 _RESOLVES_NOTHING = (*PRIVILEGES, "COMMENT ", "SECURITY LABEL ", "OPERATOR ")
 _CALLED_BY_USERS = ("FOREIGN DATA WRAPPER ", "PROCEDURAL LANGUAGE ", "ACCESS METHOD ")
 _MADE_ALREADY = """
@@ -44,7 +43,7 @@ class ForeignCode:
                 continue
             owner = None if not entry.owner or entry.owner in superusers else entry.owner
             owners.setdefault(mention, set()).add(owner)
-            if owner is not None and entry.is_one_of(_ROUTINES):
+            if owner is not None and entry.is_one_of(ROUTINES):
                 ordinary[entry.number] = entry.owner
         self._ambiguous = {mention: found for mention, found in owners.items() if len(found) > 1}
         self._ordinary = ordinary
@@ -64,7 +63,7 @@ class ForeignCode:
 
 def _resolves(entry: Entry, mention: bytes) -> bool:
     """Tell whether making the entry looks for a function or operator of this name."""
-    if not entry.is_one_of(_ROUTINES):
+    if not entry.is_one_of(ROUTINES):
         return any(mention in text for text in entry.full)
     # Its first statement begins with its own name; those after it say everything about arguments. What is between quotes is looked at when
     # the function is called, as in the original.
@@ -77,7 +76,7 @@ def _mention(entry: Entry) -> bytes | None:
     """Return how definitions name what the entry makes, where that is a routine or an operator."""
     if not entry.bare:
         return None
-    if entry.is_one_of(_ROUTINES):
+    if entry.is_one_of(ROUTINES):
         found = _ROUTINE.match(entry.bare[0])
         return found[1] + b"(" if found else None
     found = _OPERATOR.match(entry.bare[0]) if entry.is_one_of(("OPERATOR ",)) else None

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from pgkeeper.postgres.load.entries import Entry
+from pgkeeper.postgres.load.entry_owners import ROUTINES
 
 _SHARING = ("INDEX ",)
-# From its making until its privileges hold, anybody's code could call it.
-_ALONE = ("FUNCTION ", "PROCEDURE ", "AGGREGATE ")
 
 
 def run_in_parallel(
@@ -65,7 +64,8 @@ def _ready(waiting: Sequence[Entry], unfinished: set[int], running: list[Entry],
 
 
 def _conflict(one: Entry, other: Entry, tables: frozenset[int]) -> bool:
-    if one.is_one_of(_ALONE) or other.is_one_of(_ALONE):
+    # From its making until its privileges hold, anybody's code could call a routine.
+    if one.is_one_of(ROUTINES) or other.is_one_of(ROUTINES):
         return True
     shared = one.after & other.after & tables
     return bool(shared) and not (one.is_one_of(_SHARING) and other.is_one_of(_SHARING))
