@@ -33,6 +33,7 @@ end $$;
 # Each refers to the one before, and is seen by a view of the next owner's. Who could do that once may not be able to any more.
 TURNS = """
 create schema turns;
+grant usage on schema turns to anna, ben;
 do $$ declare
   owners constant name[] := array['anna', 'ben', 'postgres'];
 begin
