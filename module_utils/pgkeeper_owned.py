@@ -86,11 +86,8 @@ class Place:
         """Have a file of the user there with this content; or, without one, any plain file."""
         directory, left = follow(self._way, self.user)
         with self.user.rights():
-            try:
-                parent = enter(directory, left)
-            except FileNotFoundError:
-                if not self.dry:
-                    raise
+            parent = self._parent(directory, left)
+            if parent is None:
                 return ABSENT, content or ""
             status = status_of(self._name, parent)
             if content is None and status is not None:
@@ -101,6 +98,16 @@ class Place:
             if before != content and not self.dry:
                 self._written(parent, content or "", mode)
             return before, content or ""
+
+    def _parent(self, directory: int, left: list[str]) -> int | None:
+        """The directory in which the place is; None where it would have been made before, if this were no dry run."""
+        try:
+            found: int = enter(directory, left)
+        except FileNotFoundError:
+            if not self.dry:
+                raise
+            return None
+        return found
 
     def _content(self, parent: int, status: os.stat_result, mode: int) -> str:
         """What a file holds; with a line about itself if that is not as it should be."""
@@ -132,11 +139,8 @@ class Place:
         after = f"link to {target}\n"
         directory, left = follow(self._way, self.user)
         with self.user.rights():
-            try:
-                parent = enter(directory, left)
-            except FileNotFoundError:
-                if not self.dry:
-                    raise
+            parent = self._parent(directory, left)
+            if parent is None:
                 return ABSENT, after
             before = self._led(parent)
             if before != after and not self.dry:

@@ -61,6 +61,9 @@ def hostile(workspace: Workspace) -> Iterator[Recovered]:
     cluster.psql("overloaded", "create extension amcheck schema public;")
     plant(cluster, "overloaded", overload, marks)
     cluster.psql("closed", "create schema checks; create extension amcheck schema checks; create table t (n int primary key);")
+    # What an owner leaves behind who cancels DROP DATABASE at the right moment.
+    cluster.execute(f"create database half_dropped owner {OWNER}")
+    cluster.execute("update pg_database set datconnlimit = -2 where datname = 'half_dropped'")
     witness = Witness(cluster.data / "server.log", marks)
     archive.pgkeeper("pitr", "backup", "--quiet").exits(DONE)
     archive.switch()
@@ -80,12 +83,13 @@ def test_a_check_of_the_running_cluster_calls_nobodys_overloads(hostile: Recover
     hostile.witness.struck()
     found = hostile.outcomes()
     assert hostile.witness.struck().summary == ""
+    assert "database half_dropped" not in found
     assert found["database closed"]["status"] == "whole"
     assert found["database overloaded"]["status"] == "skipped"
     assert found["database overloaded"]["reason"]
 
 
-def test_no_schema_of_anybodys_stands_in_the_way_of_a_proof(hostile: Recovered) -> None:
+def test_neither_a_schema_nor_a_half_dropped_database_of_anybodys_stands_in_the_way_of_a_proof(hostile: Recovered) -> None:
     hostile.witness.struck()
     found = hostile.outcomes("--restore")["recovery local"]
     assert hostile.witness.struck().summary == ""

@@ -78,7 +78,8 @@ WHERE d.datname = %s ORDER BY a.number
 """
 _DATABASES = """
 SELECT datname FROM pg_database
-WHERE datallowconn AND datname NOT IN ('template0', 'template1') AND oid NOT IN (SELECT oid FROM being_built) ORDER BY datname
+WHERE datallowconn AND datconnlimit <> -2 AND datname NOT IN ('template0', 'template1') AND oid NOT IN (SELECT oid FROM being_built)
+ORDER BY datname
 """
 _EXTENSIONS = """
 SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema_name
@@ -222,6 +223,7 @@ def read_database(maintenance: Session, session: Session, name: str) -> Database
 def list_databases(session: Session) -> tuple[str, ...]:
     """Return the databases that hold somebody's data: all that take connections, but PostgreSQL's own templates and what is being built.
 
+    One whose DROP DATABASE was interrupted (its limit of connections is -2) holds nothing any more: all that is left is to drop it.
     What is being built is a superuser's: an ordinary role that gives its database such a name has it backed up as any other.
     """
     return tuple(row["datname"] for row in session.execute(_OURS + _DATABASES))

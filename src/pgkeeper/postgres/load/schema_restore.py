@@ -81,6 +81,7 @@ class SchemaRestore:
                 self._of_routines.setdefault(min(about), []).append(entry)
         self._with_routines = {entry.number for found in self._of_routines.values() for entry in found}
         self._early = early - self._with_routines
+        self._keys = self._foreign_keys()
         self._guard = DdlGuard(self._admin, database_owner) if logins else None
         self._workers = [OwnerSessions(self._session) for _ in range(min(os.cpu_count() or 1, _MOST_WORKERS))]
         self._parents = Parents(self._admin, everything)
@@ -105,8 +106,8 @@ class SchemaRestore:
 
     def post_data(self) -> None:
         """Create indexes, constraints, triggers and policies, several at a time; foreign keys and event triggers wait."""
-        keys = self._foreign_keys()
-        self._at_once([entry for entry in self._section(post=True) if entry.number not in keys and not entry.is_one_of(EVENT_TRIGGERS)])
+        waiting = self._keys
+        self._at_once([entry for entry in self._section(post=True) if entry.number not in waiting and not entry.is_one_of(EVENT_TRIGGERS)])
 
     def privileges(self) -> None:
         """Apply the privileges that wait for the data, and default privileges."""
@@ -114,8 +115,7 @@ class SchemaRestore:
 
     def foreign_keys(self) -> None:
         """Create foreign keys, and what is about them. Their owner may need the privileges of another owner's table."""
-        keys = self._foreign_keys()
-        self._at_once([entry for entry in self._section(post=True) if entry.number in keys])
+        self._at_once([entry for entry in self._section(post=True) if entry.number in self._keys])
 
     def close_guard(self) -> None:
         """End what holds only while the database is being built: nothing of ours is left in it."""
