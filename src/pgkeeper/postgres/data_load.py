@@ -7,10 +7,11 @@ reads the whole dump for itself, and passes over the others' tables, which costs
 import heapq
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 
 from psycopg import sql
 
+from pgkeeper.host.workers import Workers
 from pgkeeper.model.errors import OperationFailed
 from pgkeeper.postgres.dump_reader import CopyData, CopyEnd, CopyStart, DumpReader
 from pgkeeper.postgres.load.logins import NOBODY
@@ -105,11 +106,12 @@ class DataLoad:
     def _load_at_once(self, advance: Callable[[int], None]) -> None:
         """Let each worker load its tables; the first that fails ends the others."""
         position = _SlowestPosition(len(self._loads), advance)
-        with ThreadPoolExecutor(len(self._loads)) as threads:
-            works = [threads.submit(self._load_own, number, position) for number in range(len(self._loads))]
+        with Workers(len(self._loads)) as threads:
             try:
-                for work in wait(works, return_when=FIRST_EXCEPTION).done:
-                    work.result()
+                for number in range(len(self._loads)):
+                    threads.begin(number, partial(self._load_own, number, position))
+                for _ in self._loads:
+                    threads.next_ended()
             except BaseException:
                 position.stopped = True
                 for load in self._loads:

@@ -8,8 +8,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def aside(work: Callable[[], T]) -> Future[T]:
-    """Begin `work` and return what will hold its result or its error."""
+def aside(work: Callable[[], T], ended: Callable[[], None] = lambda: None) -> Future[T]:
+    """Begin `work` and return what will hold its result or its error. `ended` is called, in that thread, when it does."""
     future: Future[T] = Future()
 
     def do() -> None:
@@ -17,6 +17,7 @@ def aside(work: Callable[[], T]) -> Future[T]:
             future.set_result(work())
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             future.set_exception(error)
+        ended()
 
     threading.Thread(target=do, daemon=True).start()
     return future

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import chain
+from queue import Empty, SimpleQueue
 
 from pydantic import BaseModel, ConfigDict
 
@@ -174,7 +176,9 @@ class _Upload:
         self._known = state.parts
         self._state = state
         self._remember = remember
-        self._flying: dict[Future[UploadedPart], int] = {}
+        self._flying: dict[int, Future[UploadedPart]] = {}
+        # An interruption while one waits for futures may leave their locks held for ever (host/workers.py).
+        self._arrived: SimpleQueue[int] = SimpleQueue()
         self._landed: dict[int, UploadedPart] = {}
 
     def send(self, first: bytes, rest: Iterator[bytes]) -> None:
@@ -187,15 +191,15 @@ class _Upload:
                 self._take_off(number, content)
                 # The next part is made only when there is room for it.
                 while len(self._flying) >= at_once:
-                    self._land(wait(self._flying, return_when=FIRST_COMPLETED).done)
+                    self._land(self._arrived.get())
                 number, content = number + 1, next(rest, b"")
             while self._flying:
-                self._land(wait(self._flying, return_when=FIRST_COMPLETED).done)
+                self._land(self._arrived.get())
             self._complete(number - 1)
         except BaseException:
             self._sender.stopped.set()
             # What the provider has just taken need not be sent again; but nobody waits for a line that is dead.
-            self._keep(wait(self._flying, _GRACE_SECONDS).done)
+            self._keep()
             raise
 
     def _take_off(self, number: int, content: bytes) -> None:
@@ -206,15 +210,23 @@ class _Upload:
             # From here on the content is another one than what was sent.
             self._known = self._known[: number - 1]
             self._state = self._state.model_copy(update={"parts": self._known})
-        self._flying[aside(lambda: self._sender.part(self._state.upload_id, number, content))] = number
+        self._flying[number] = aside(
+            lambda: self._sender.part(self._state.upload_id, number, content), ended=lambda: self._arrived.put(number)
+        )
 
-    def _land(self, arrived: Iterable[Future[UploadedPart]]) -> None:
-        for future in arrived:
-            self._landed[self._flying.pop(future)] = future.result()
+    def _land(self, number: int) -> None:
+        self._landed[number] = self._flying.pop(number).result()
         self._grow()
 
-    def _keep(self, arrived: Iterable[Future[UploadedPart]]) -> None:
-        self._land([future for future in arrived if future.exception() is None])
+    def _keep(self) -> None:
+        """Wait a moment for what is on the line, and take in what arrives."""
+        deadline = time.monotonic() + _GRACE_SECONDS
+        with suppress(Empty):
+            for _ in self._flying:
+                self._arrived.get(timeout=max(0.0, deadline - time.monotonic()))
+        for number, future in list(self._flying.items()):
+            if future.done() and future.exception() is None:
+                self._land(number)
 
     def _grow(self) -> None:
         """Remember the parts that are there without a gap."""

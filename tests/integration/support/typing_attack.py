@@ -137,11 +137,17 @@ def look(pid: int) -> dict[str, int | str]:
                     found[name] = 0 if name == "mem" else len(file.read(10))
         except OSError as error:
             found[name] = errno.errorcode[error.errno or 0]
-    descriptor = os.pidfd_open(pid)
-    ctypes.set_errno(0)
-    taken = LIBC.syscall(438, descriptor, 1, 0)  # pidfd_getfd
-    found["taken"] = taken if taken >= 0 else errno.errorcode[ctypes.get_errno()]
+    # In a container nobody may call it, maybe not even for itself.
+    if isinstance(taken(os.getpid()), int):
+        found["taken"] = taken(pid)
     return found
+
+
+def taken(pid: int) -> int | str:
+    """Try to take what a program has open as its standard output (pidfd_getfd(2))."""
+    ctypes.set_errno(0)
+    answer = LIBC.syscall(438, os.pidfd_open(pid), 1, 0)
+    return int(answer) if answer >= 0 else errno.errorcode[ctypes.get_errno()]
 
 
 if __name__ == "__main__":

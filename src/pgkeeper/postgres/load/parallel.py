@@ -6,8 +6,9 @@ A routine is made while nothing else runs.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 
+from pgkeeper.host.workers import Workers
 from pgkeeper.postgres.load.entries import Entry
 from pgkeeper.postgres.load.entry_owners import ROUTINES
 
@@ -29,23 +30,22 @@ def run_in_parallel(
     waiting = list(entries)
     unfinished = {entry.number for entry in entries}
     idle = list(range(workers))
-    running: dict[Future[None], tuple[Entry, int]] = {}
-    with ThreadPoolExecutor(workers) as threads:
+    running: dict[int, Entry] = {}
+    with Workers(workers) as threads:
         try:
             while waiting or running:
-                for entry in _ready(waiting, unfinished, [entry for entry, _ in running.values()], tables, len(idle)):
+                for entry in _ready(waiting, unfinished, list(running.values()), tables, len(idle)):
                     waiting.remove(entry)
                     worker = idle.pop()
-                    running[threads.submit(run, entry, worker)] = (entry, worker)
+                    running[worker] = entry
+                    threads.begin(worker, partial(run, entry, worker))
                 if not running:
                     # Dependencies go in a circle, which pg_dump breaks up: then the archive's own order is as good as any.
                     unfinished -= {number for entry in waiting for number in entry.after}
                     continue
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    entry, worker = running.pop(done)
-                    done.result()
-                    unfinished.discard(entry.number)
-                    idle.append(worker)
+                worker = threads.next_ended()
+                unfinished.discard(running.pop(worker).number)
+                idle.append(worker)
         except BaseException:
             give_up()
             raise
