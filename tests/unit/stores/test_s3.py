@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -88,6 +89,32 @@ def test_removing_what_is_not_there_leaves_no_mark(storage: str) -> None:
     with http_proxy(storage, Hands()) as proxy:
         S3Bucket(bucket_settings(proxy.url, make_bucket(storage)), HASTY).delete("x")
         assert [one.method for one in proxy.requests] == ["HEAD"]
+
+
+class Generous(Hands):
+    """Gives all of an object to whoever asks for a part of it."""
+
+    def request(self, request: Request) -> Request | Answer:
+        return replace(request, headers={name: value for name, value in request.headers.items() if name != "range"})
+
+
+@pytest.mark.parametrize("end", [1, 1000, (1 << 20) + 1])
+def test_of_a_provider_that_sends_more_than_was_asked_for_no_more_is_taken(storage: str, end: int) -> None:
+    content = os.urandom(3 << 20)
+    with http_proxy(storage, Generous()) as proxy:
+        bucket = S3Bucket(bucket_settings(proxy.url, make_bucket(storage)), HASTY)
+        bucket.put("x", content)
+        assert b"".join(bucket.read("x", 0, end)) == content[:end]
+
+
+def test_one_connection_serves_many_reads(storage: str) -> None:
+    with http_proxy(storage, Hands()) as proxy:
+        bucket = S3Bucket(bucket_settings(proxy.url, make_bucket(storage)), HASTY)
+        bucket.put("x", b"content")
+        before = proxy.connections
+        for _ in range(5):
+            assert b"".join(bucket.read("x", 0, 7)) == b"".join(bucket.read("x"))
+        assert proxy.connections == before
 
 
 def test_several_threads_use_one_bucket(storage: str) -> None:
