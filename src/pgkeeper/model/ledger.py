@@ -3,7 +3,7 @@
 A pure record; whether a copy is where the ledger says is decided from one listing of the store.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -68,7 +68,11 @@ class Ledger(_Part):
 
     def with_copy(self, copy: CopyRecord) -> "Ledger":
         """Return the ledger with `copy` in the place of what was known of it."""
-        return self.model_copy(update={"copies": (*self.without([copy]).copies, copy)})
+        return self.with_copies([copy])
+
+    def with_copies(self, copies: Sequence[CopyRecord]) -> "Ledger":
+        """Return the ledger with `copies`, no two of one backup, in the place of what was known of them."""
+        return self.model_copy(update={"copies": (*self.without(copies).copies, *copies)})
 
     def without(self, copies: Iterable[CopyRecord]) -> "Ledger":
         """Return the ledger without those copies."""
