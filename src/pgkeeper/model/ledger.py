@@ -85,6 +85,15 @@ class Ledger(_Part):
         return max(older, key=lambda copy: (copy.created_at, copy.backup_id)).backup_id if older else None
 
 
+def as_sent(record: CopyRecord, listed: Mapping[str, tuple[int, datetime]]) -> bool:
+    """Tell from `listed`, size and time of objects by name, whether a copy lies there as it was sent: all of it, not written since.
+
+    Then its header needs no reading to know that it is whole. Where the store's clock is ahead of ours that is not seen.
+    """
+    found = [(size, listed.get(name)) for name, size in record.objects.items()]
+    return all(there is not None and there[0] == size and there[1] <= record.copied_at for size, there in found)
+
+
 @dataclass(frozen=True)
 class Loss:
     """A copy that is not as it was sent, and what is wrong with it."""
