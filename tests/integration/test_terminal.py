@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from .support import typing_attack
 from .support.hindrance import BULKY_SCRIPT, STALLED_SCRIPT, stalled, wait_for_stalled_session
 from .support.processes import is_alive
 from .support.product import Pgkeeper
-from .support.terminal import ALONE, IN_BACKGROUND, SHELL, Terminal
+from .support.terminal import ALONE, COLUMNS, IN_BACKGROUND, SHELL, Terminal
 from .support.user import run_as_service_user
 from .support.waiting import wait_until
 
@@ -25,6 +26,9 @@ TYPED = "id;\n"
 IGNORING_HANGUPS = ("/usr/bin/env", "--ignore-signal=HUP")
 WAYS = pytest.mark.parametrize("shell", [SHELL, ALONE], ids=["in a shell", "as the first process"])
 ERRORS = {"EPERM", "EACCES"}
+ERASED = "\x1b[2K"
+"""How a line on a terminal is emptied, to draw another one in its place (ECMA-48)."""
+NARROW = 30
 
 
 def attacked(*arguments: str) -> dict[str, Any]:
@@ -42,6 +46,15 @@ def typing_is_possible() -> bool:
 
 def root_types(pgkeeper: Pgkeeper, *arguments: str, shell: Sequence[str] = SHELL) -> Terminal:
     return Terminal([sys.executable, "-m", "pgkeeper", *arguments], pgkeeper.environment(), shell)
+
+
+def bars_drawn_from_now_on(terminal: Terminal) -> list[str]:
+    """The next bars, without what makes them colourful. What is being drawn already may still be as wide as it was to be before."""
+    seen = len(terminal.shown)
+    wait_until(lambda: terminal.shown.count(ERASED, seen) > 5 or None, "progress on the terminal")
+    drawn = terminal.shown[seen:].split(ERASED)[2:-1]
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for one in drawn for line in one.splitlines()]
+    return [line for line in lines if "━" in line]
 
 
 def test_the_attack_succeeds_on_a_program_that_root_runs_as_postgres_itself() -> None:
@@ -97,14 +110,48 @@ def test_ctrl_c_ends_it_and_all_that_it_started(pgkeeper: Pgkeeper, shell: Seque
 
 
 @WAYS
-def test_progress_is_drawn_as_wide_as_the_terminal_is_by_then(pgkeeper: Pgkeeper, shell: Sequence[str]) -> None:
+def test_progress_is_a_bar_drawn_again_and_again_in_its_place(pgkeeper: Pgkeeper, shell: Sequence[str]) -> None:
     pgkeeper.create_database("bulky", BULKY_SCRIPT)
     with root_types(pgkeeper, "backup", "--database", "bulky", shell=shell) as terminal:
         terminal.wait_for("ended with 0") if shell else terminal.process.wait(60)
-        # A bar, drawn again and again in its place.
         assert "━" in terminal.shown
-        assert "\x1b[2K" in terminal.shown
+        assert ERASED in terminal.shown
     assert len(pgkeeper.published()) == 1
+
+
+@WAYS
+def test_progress_is_drawn_as_wide_as_the_terminal_is_by_then(pgkeeper: Pgkeeper, shell: Sequence[str]) -> None:
+    pgkeeper.create_database("stalling", STALLED_SCRIPT)
+    with (
+        stalled(pgkeeper.cluster, "stalling") as go_on,
+        root_types(pgkeeper, "backup", "--database", "stalling", shell=shell) as terminal,
+    ):
+        wait_for_stalled_session(pgkeeper.cluster, "stalling")
+        for columns in (COLUMNS, NARROW, COLUMNS):
+            terminal.resize(columns)
+            widths = {len(bar) for bar in bars_drawn_from_now_on(terminal)}
+            assert max(widths) <= columns
+            assert columns == NARROW or min(widths) > NARROW
+        go_on()
+        terminal.wait_for("ended with 0") if shell else terminal.process.wait(60)
+    assert len(pgkeeper.published()) == 1
+
+
+@WAYS
+def test_ctrl_c_ends_it_also_after_the_terminal_was_resized(pgkeeper: Pgkeeper, shell: Sequence[str]) -> None:
+    pgkeeper.create_database("stalling", STALLED_SCRIPT)
+    with stalled(pgkeeper.cluster, "stalling"), root_types(pgkeeper, "backup", "--database", "stalling", shell=shell) as terminal:
+        wait_for_stalled_session(pgkeeper.cluster, "stalling")
+        for columns in (NARROW, COLUMNS, NARROW):
+            terminal.resize(columns)
+        dump = terminal.child("pg_dump")
+        terminal.press("\x03")
+        # In a narrow terminal the line is folded.
+        wait_until(lambda: "stopped by SIGINT" in " ".join(terminal.shown.split()) or None, "its last word")
+        terminal.wait_for("ended with 1") if shell else terminal.process.wait(60)
+        assert not is_alive(dump)
+        wait_until(lambda: not pgkeeper.processes() or None, "the end of all of it")
+        assert not pgkeeper.debris()
 
 
 def test_it_goes_on_in_the_background_of_roots_shell(pgkeeper: Pgkeeper) -> None:

@@ -3,7 +3,7 @@
 A pure record; whether a copy is where the ledger says is decided from one listing of the store.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -68,7 +68,11 @@ class Ledger(_Part):
 
     def with_copy(self, copy: CopyRecord) -> "Ledger":
         """Return the ledger with `copy` in the place of what was known of it."""
-        return self.model_copy(update={"copies": (*self.without([copy]).copies, copy)})
+        return self.with_copies([copy])
+
+    def with_copies(self, copies: Sequence[CopyRecord]) -> "Ledger":
+        """Return the ledger with `copies`, no two of one backup, in the place of what was known of them."""
+        return self.model_copy(update={"copies": (*self.without(copies).copies, *copies)})
 
     def without(self, copies: Iterable[CopyRecord]) -> "Ledger":
         """Return the ledger without those copies."""
@@ -79,6 +83,15 @@ class Ledger(_Part):
         """Return the id of the newest copy of that database that is older than `before`."""
         older = [copy for copy in self.copies if (copy.cluster, copy.database) == (cluster, database) and copy.created_at < before]
         return max(older, key=lambda copy: (copy.created_at, copy.backup_id)).backup_id if older else None
+
+
+def as_sent(record: CopyRecord, listed: Mapping[str, tuple[int, datetime]]) -> bool:
+    """Tell from `listed`, size and time of objects by name, whether a copy lies there as it was sent: all of it, not written since.
+
+    Then its header needs no reading to know that it is whole. Where the store's clock is ahead of ours that is not seen.
+    """
+    found = [(size, listed.get(name)) for name, size in record.objects.items()]
+    return all(there is not None and there[0] == size and there[1] <= record.copied_at for size, there in found)
 
 
 @dataclass(frozen=True)

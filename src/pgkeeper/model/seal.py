@@ -36,7 +36,8 @@ class Seal:
 
 def close_document(label: str, document: Mapping[str, Any], sealed: Callable[[bytes], str]) -> bytes:
     """Return the content of a file that holds `document` as a `label`; `sealed` returns the seal of a message."""
-    return _canonical({**document, _FIELD: sealed(_message(label, document))})
+    fields = _fields(document)
+    return _canonical({**fields, **_fields({_FIELD: sealed(_message(label, fields))})})
 
 
 def open_document(label: str, content: bytes, genuine: Callable[[bytes, str], bool]) -> dict[str, Any]:
@@ -47,7 +48,8 @@ def open_document(label: str, content: bytes, genuine: Callable[[bytes, str], bo
     document = parse_document(label, content)
     try:
         seal = str(document.pop(_FIELD))
-        believed = content == _canonical({**document, _FIELD: seal}) and genuine(_message(label, document), seal)
+        fields = _fields(document)
+        believed = content == _canonical({**fields, **_fields({_FIELD: seal})}) and genuine(_message(label, fields), seal)
     except (ValueError, KeyError, RecursionError) as error:
         raise _not_understood(label, error) from None
     if not believed:
@@ -67,10 +69,22 @@ def _not_understood(label: str, error: Exception) -> IntegrityError:
     return IntegrityError(f"the {label} cannot be understood", type(error).__name__)
 
 
-def _message(label: str, document: Mapping[str, Any]) -> bytes:
+def _message(label: str, fields: Mapping[str, str]) -> bytes:
     # No canonical document holds a byte 0, so that which label it is can't be mistaken.
-    return label.encode() + b"\0" + _canonical(document)
+    return label.encode() + b"\0" + _canonical(fields)
 
 
-def _canonical(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=True, indent=1, sort_keys=True).encode() + b"\n"
+def _fields(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return each value as it stands in the canonical document, with its seal or without: writing them is what takes long."""
+    # No string holds a line feed as it is, so what is indented here are lines of the document alone.
+    return {name: _written(value).replace("\n", "\n ") for name, value in document.items()}
+
+
+def _canonical(fields: Mapping[str, str]) -> bytes:
+    """Return the document of these fields: JSON, keys sorted, one space for each level."""
+    lines = ",\n ".join(f"{_written(name)}: {value}" for name, value in sorted(fields.items()))
+    return (f"{{\n {lines}\n}}\n" if lines else "{}\n").encode()
+
+
+def _written(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, indent=1, sort_keys=True)

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 
+from pgkeeper.model.bounds import bounded
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import IntegrityError, PgkeeperError
 from pgkeeper.off_site_settings import BucketSettings
@@ -57,8 +58,9 @@ def _try(store: CloudStore) -> None:
     key = f"{store.home}/.doctor"
     content = secrets.token_bytes(1024)
     store.bucket.put(key, content)
-    if b"".join(store.bucket.read(key)) != content:
-        raise IntegrityError(f"{store.bucket.name}/{key} is not what was just written", "", "ask the provider")
+    what = f"{store.bucket.name}/{key}"
+    if b"".join(bounded(store.bucket.read(key), len(content), what)) != content:
+        raise IntegrityError(f"{what} is not what was just written", "", "ask the provider")
     upload = store.bucket.begin_upload(key)
     store.bucket.abort_upload(key, upload)
     if store.may_delete:

@@ -5,12 +5,14 @@ from datetime import datetime
 
 from pgkeeper.host.identity import machine_id
 from pgkeeper.host.logs import log
+from pgkeeper.model.ledger import as_sent
 from pgkeeper.off_site_settings import BucketSettings
 from pgkeeper.operations.expiry import DatabaseExpiry, Expiry, decide_all
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.off_site import cloud_store, ledger_change, off_site_lock, read_ledger
 from pgkeeper.settings import Settings
 from pgkeeper.stores.cloud import CloudStore
+from pgkeeper.stores.cloud_copy import CloudCopy
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,10 @@ def expire_off_site(bucket: BucketSettings, settings: Settings, now: datetime, h
         store = cloud_store(settings, bucket)
         reason = held_back or _failing(bucket, settings)
         if dry_run:
-            return _told(_decided(store, settings, now, reason))
+            return _told(_decided(store, bucket, settings, now, reason))
         store.require_ours(machine_id(settings.state_dir))
         with off_site_lock(settings, bucket.store):
-            expiries = _decided(store, settings, now, reason)
+            expiries = _decided(store, bucket, settings, now, reason)
             for expiry in expiries:
                 expiry.carry_out(store)
             removed = {(expiry.cluster, backup_id) for expiry in expiries for backup_id in expiry.removed}
@@ -55,8 +57,15 @@ def _failing(bucket: BucketSettings, settings: Settings) -> str:
     return f"copies could not be made since {ledger.failing_since:%Y-%m-%d %H:%M} UTC: {ledger.problem}"
 
 
-def _decided(store: CloudStore, settings: Settings, now: datetime, held_back: str) -> list[Expiry]:
-    return list(decide_all(store.name, store.backups(), now, settings.off_site_retention, held_back))
+def _decided(store: CloudStore, bucket: BucketSettings, settings: Settings, now: datetime, held_back: str) -> list[Expiry]:
+    records = {(record.cluster, record.backup_id): record for record in read_ledger(settings, bucket).copies}
+
+    def unchanged(copy: CloudCopy) -> bool:
+        """Tell whether the listing shows the copy as it was sent: a request for each header would take minutes."""
+        record = records.get((copy.cluster, copy.backup_id))
+        return record is not None and as_sent(record, {name: (found.size, found.modified_at) for name, found in copy.objects.items()})
+
+    return list(decide_all(store.name, store.backups(), now, settings.off_site_retention, held_back, unchanged))
 
 
 def _told(expiries: list[Expiry]) -> OffSiteExpiry:

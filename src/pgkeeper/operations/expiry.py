@@ -1,6 +1,6 @@
 """What retention says of the backups in one store, database by database, and doing so."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from pgkeeper.model.retention import Held, Policy, Verdict, decide
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.reports import Message
 from pgkeeper.stores.copy import Copy
-from pgkeeper.stores.store import Store
+from pgkeeper.stores.store import Kind, Store
 
 
 class ExpiryDecision(Message):
@@ -32,14 +32,24 @@ class DatabaseExpiry(Message):
     decisions: tuple[ExpiryDecision, ...]
 
 
-def decide_all(store: StoreName, backups: Iterable[Copy], now: datetime, policy: Policy, held_back: str) -> Iterator["Expiry"]:
-    """Yield what retention says of each database's backups. Reads their manifests and proofs, changes nothing."""
-    groups: dict[tuple[str, str], list[Copy]] = {}
+def decide_all(
+    store: StoreName,
+    backups: Iterable[Kind],
+    now: datetime,
+    policy: Policy,
+    held_back: str,
+    unchanged: Callable[[Kind], bool] = lambda _backup: False,
+) -> Iterator["Expiry"]:
+    """Yield what retention says of each database's backups. Changes nothing.
+
+    Reads their proofs, and the manifests of those that are not known to be `unchanged` since they were whole.
+    """
+    groups: dict[tuple[str, str], list[Kind]] = {}
     for backup in backups:
         groups.setdefault((backup.cluster, backup.database), []).append(backup)
     for (cluster, database), group in sorted(groups.items()):
         # Whoever does not hold the store lock may see one go while it looks.
-        held = [found for backup in group if (found := _held(backup)).readable or not backup.gone()]
+        held = [found for backup in group if (found := _held(backup, unchanged=unchanged(backup))).readable or not backup.gone()]
         yield Expiry(store, cluster, database, group, decide(held, now, policy, held_back))
 
 
@@ -92,7 +102,7 @@ class Expiry:
         self.removed.remove(backup_id)
 
 
-def _held(backup: Copy) -> Held:
-    whole = backup.whole()
+def _held(backup: Copy, *, unchanged: bool) -> Held:
+    whole = not backup.known_wrong() if unchanged else backup.whole()
     proven = whole and "restore" in backup.proofs()
     return Held(backup.backup_id, backup.created_at, whole, proven, backup.pinned(), whole and backup.damage() is not None)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from pgkeeper.model.errors import ConfigurationError, IntegrityError, OperationF
 from pgkeeper.model.ledger import LABEL, Ledger
 from pgkeeper.model.names import short_name
 from pgkeeper.model.proof import Level
+from pgkeeper.model.seal import Seal
 from pgkeeper.off_site_settings import BucketSettings, OffSite
 from pgkeeper.operations.settling import begin_settling
 from pgkeeper.settings import Settings
@@ -93,7 +95,13 @@ def _opened(settings: Settings, bucket: BucketSettings) -> Ledger:
         content = ledger_path(settings, bucket).read_bytes()
     except FileNotFoundError:
         return Ledger()
-    return Ledger.model_validate(host_seal(settings.state_dir).open(LABEL, content))
+    return _believed(host_seal(settings.state_dir), content)
+
+
+@lru_cache(maxsize=2)
+def _believed(seal: Seal, content: bytes) -> Ledger:
+    """Return the ledger in a file. One work asks for it many times, and with very many copies understanding it takes seconds."""
+    return Ledger.model_validate(seal.open(LABEL, content))
 
 
 def write_ledger(settings: Settings, bucket: BucketSettings, ledger: Ledger) -> None:

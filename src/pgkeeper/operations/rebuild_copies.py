@@ -100,11 +100,12 @@ def _examine(found: CloudStore, store: OffSite, settings: Settings) -> tuple[str
     if not found.own:
         return tuple(problems)
     with ledger_change(settings, bucket_settings(settings, store)) as change:
-        change.ledger = change.ledger.model_copy(update={"copies": ()})
+        records = []
         for copy in copies:
             try:
                 copy.require_complete()
-                change.ledger = change.ledger.with_copy(record_of(copy, None, datetime.now(UTC)))
+                records.append(record_of(copy, None, datetime.now(UTC)))
             except IntegrityError as error:
                 problems.append(f"{copy.backup_id}: {error}")
+        change.ledger = change.ledger.model_copy(update={"copies": tuple(records)})
     return tuple(dict.fromkeys(problems))

@@ -41,13 +41,15 @@ def reckon(store: CloudStore, bucket: BucketSettings, listing: Listing, settings
             reasons[loss.copy.cluster, loss.copy.backup_id] = loss.what
             log.error("a copy is lost", store=store.name, backup_id=loss.copy.backup_id, what=loss.what)
         change.ledger = change.ledger.without([*(loss.copy for loss in losses), *found.expired])
+        examined = []
         for place in found.unknown:
             try:
-                change.ledger = change.ledger.with_copy(_examined(by_place[place], now))
+                examined.append(_examined(by_place[place], now))
             except IntegrityError as error:
                 told.append(f"the copy of backup {by_place[place].backup_id} in {store.where} cannot be believed: {error}")
                 reasons[place] = str(error)
                 log.error("a copy cannot be believed", store=store.name, backup_id=by_place[place].backup_id, error=str(error))
+        change.ledger = change.ledger.with_copies(examined)
     return Missing(tuple(told), reasons)
 
 

@@ -143,13 +143,16 @@ class _StoreSync:
             still_wanted = [one.backup for one in damaged if one.backup is not None]
             self._sender.forget_others([*self._waiting(), *self._waiting(self._request.backups), *still_wanted])
             self._store.sweep(listing.strays, self._sender.under_way)
-            failed: set[tuple[str, str]] = set()
+            tried: set[tuple[str, str]] = set()
             # Copying may take hours, in which the next backup is made.
-            while backup := next((one for one in self._waiting(self._request.backups) if (one.cluster, one.backup_id) not in failed), None):
-                if not self._copy(backup):
-                    failed.add((backup.cluster, backup.backup_id))
-                if self._error is not None:
-                    return
+            while waiting := [one for one in self._waiting(self._request.backups) if (one.cluster, one.backup_id) not in tried]:
+                for backup in waiting:
+                    tried.add((backup.cluster, backup.backup_id))
+                    # Others are removed meanwhile, or found damaged.
+                    if backup.whole():
+                        self._copy(backup)
+                    if self._error is not None:
+                        return
             # Last: what was never there is more urgent.
             for one in damaged:
                 # One that was lost, too, is there again.

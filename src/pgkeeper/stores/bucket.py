@@ -90,7 +90,7 @@ class Bucket(Protocol):
         """Return what is known of an object, None when there is none."""
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield an object's bytes from `start` up to but without `end`, in pieces of at most 1 MiB.
+        """Yield an object's bytes from `start` up to but without `end`, in pieces of at most 1 MiB, and never more, whatever is sent.
 
         A connection that breaks is made again, and goes on at the byte where it broke, of the same version of the object. Raises
         ObjectGoneError when it is not there, and IntegrityError when it is replaced meanwhile, or holds fewer bytes than it should.

@@ -71,9 +71,12 @@ class CloudStore:
     def listing(self) -> Listing:
         """Return what lies in this host's place."""
         folders: dict[str, tuple[Place, dict[str, ObjectInfo]]] = {}
+        before, place = "", None
         for found in self.bucket.list(f"{self.home}/"):
             folder, _, name = found.key.rpartition("/")
-            place = _understood(folder)
+            # What lies in one folder is mostly listed together.
+            if folder != before:
+                before, place = folder, _understood(folder)
             if place is not None and (name == HEADER_FILE or name in RECORDS or name.endswith(ENCRYPTED)):
                 folders.setdefault(folder, (place, {}))[1][name] = found
         copies = [self._copy(folder, place, objects) for folder, (place, objects) in folders.items() if HEADER_FILE in objects]

@@ -21,6 +21,7 @@ from pgkeeper.model.errors import IntegrityError, UncheckedError
 from pgkeeper.model.manifest import FileEntry, Manifest, parse_manifest
 from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
+from pgkeeper.model.sizes import format_size
 from pgkeeper.stores.bucket import Bucket, BucketRefusedError, ObjectGoneError, ObjectInfo
 from pgkeeper.stores.copy import PIN_FILE, RECORDS, Copy, ProgramFile, Sealing
 from pgkeeper.stores.download import stream
@@ -74,6 +75,10 @@ class CloudCopy(Copy):
 
     @cached_property
     def _header_bytes(self) -> bytes:
+        size = self.objects[HEADER_FILE].size
+        if size > HEADER_BYTES:
+            what = f"the copy of backup {self.backup_id} in {self.bucket.name} is damaged"
+            raise IntegrityError(what, f"its {HEADER_FILE} has {format_size(size)}, at most {format_size(HEADER_BYTES)} are read")
         try:
             return self._all_of(HEADER_FILE, HEADER_BYTES)
         except ObjectGoneError:

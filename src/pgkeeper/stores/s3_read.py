@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from http.client import HTTPException
 from typing import Any
 
 from pgkeeper.model.errors import IntegrityError
@@ -19,11 +20,14 @@ def read(requests: S3Requests, key: str, start: int, end: int | None) -> Iterato
         try:
             body, version, end = _open(requests, key, position, end, version)
             with closing(body):
-                while piece := body.read(BLOCK):
+                # Whoever answers may send all of an object of which a part was asked for.
+                while position < end and (piece := body.read(min(BLOCK, end - position))):
                     position += len(piece)
                     trying.succeeded()
                     requests.answered()
                     yield piece
+                # A connection that is known to be at its end is used again.
+                body.read(1)
         except requests.expected as error:
             trouble = requests.understand(error, f"read {requests.name}/{key}", "read")
             if not (trouble.passes and trying.pause(trouble.wait)):
@@ -48,7 +52,12 @@ def _open(requests: S3Requests, key: str, position: int, end: int | None, versio
         if says(error, "InvalidRange", "416"):
             raise IntegrityError(what, f"it has less than {end or position + 1} bytes") from None
         raise
-    first, behind, total = _range(answer.get("ContentRange", ""), answer["ContentLength"])
+    # Where nothing is in it, it is 0, which `given` takes for no answer.
+    length = answer.get("ContentLength")
+    if length is None:
+        answer["Body"].close()
+        raise HTTPException("the answer has no ContentLength")
+    first, behind, total = _range(answer.get("ContentRange", ""), length)
     if first != position or (end is not None and behind < end):
         answer["Body"].close()
         raise IntegrityError(what, f"asked for bytes from {position} to {end}, the provider gave {first} to {behind} of {total}")

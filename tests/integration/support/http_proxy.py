@@ -67,7 +67,7 @@ class Hands:
 
 
 class HttpProxy:
-    """The proxy; `url` is its address, `requests` counts what came in."""
+    """The proxy; `url` is its address, `requests` is what came in, `connections` counts those it came by."""
 
     def __init__(self, upstream: str, hands: Hands, tls: ssl.SSLContext | None = None) -> None:
         self._upstream = urlsplit(upstream).netloc
@@ -76,6 +76,7 @@ class HttpProxy:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._open: set[socket.socket] = set()
         self.requests: list[Request] = []
+        self.connections = 0
         scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")
         self.url = f"{scheme}://{host}:{self._listener.getsockname()[1]}"
 
@@ -88,6 +89,7 @@ class HttpProxy:
                 return
             client.settimeout(_SECONDS)
             self._open.add(client)
+            self.connections += 1
             threading.Thread(target=self._client, args=(client,), daemon=True).start()
 
     def close(self) -> None:

@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .user import service_ids
-
 if TYPE_CHECKING:
     from pgkeeper.model.manifest import Manifest
 
@@ -18,11 +16,20 @@ CLUSTER = "15-main"
 _FILES = ("database.sql.gz", "schema.dump", "globals.sql.gz", "server-config.tar.gz")
 
 
-def fill_store(root: Path, host: str, count: int, *, databases: int = 4, checked_every: int = 10, key: bytes = b"") -> tuple[str, ...]:
+def fill_store(
+    root: Path,
+    host: str,
+    count: int,
+    *,
+    databases: int = 4,
+    checked_every: int = 10,
+    key: bytes = b"",
+    owner: tuple[int, int] | None = None,
+) -> tuple[str, ...]:
     """Put `count` backups of some databases below `root`, the newest an hour old, and return their ids, newest first.
 
-    With the host's seal `key` each tenth of them has passed a check of its contents, and each hundredth was restored. All of it belongs to
-    the service user.
+    With the host's seal `key` each tenth of them has passed a check of its contents, and each hundredth was restored. All of it is given to
+    `owner`, a numeric user and group.
     """
     from pgkeeper.model.manifest import dump_manifest
     from pgkeeper.model.names import encode_segment
@@ -49,9 +56,10 @@ def fill_store(root: Path, host: str, count: int, *, databases: int = 4, checked
                     started_at=at, finished_at=at, seconds=1.0, recovery_seconds=1.0, tables=1, rows=2,
                 )
             )  # fmt: skip
-    for place, _, files in os.walk(root):
-        for name in ("", *files):
-            os.chown(Path(place) / name, *service_ids())
+    if owner is not None:
+        for place, _, files in os.walk(root):
+            for name in ("", *files):
+                os.chown(Path(place) / name, *owner)
     return tuple(ids)
 
 

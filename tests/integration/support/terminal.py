@@ -24,6 +24,9 @@ from .waiting import wait_until
 SHELL = ("/bin/bash", "--norc", "--noprofile", "-i", "-c", '"$@"; echo "ended with $?"; exec env -i cat', "bash")
 IN_BACKGROUND = (*SHELL[:5], '"$@" & wait $!; echo "ended with $?"; exec env -i cat', "bash")
 ALONE = ()
+COLUMNS = 100
+"""How wide a terminal is at first."""
+_ROWS = 24
 
 
 class Terminal:
@@ -31,7 +34,7 @@ class Terminal:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], shell: Sequence[str] = SHELL) -> None:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.resize(COLUMNS)
         self.process = subprocess.Popen(
             ["/usr/bin/setsid", "--ctty", "--wait", *shell, *command],
             stdin=theirs,
@@ -58,6 +61,10 @@ class Terminal:
     def wait_for(self, text: str) -> None:
         """Wait until a text has appeared."""
         wait_until(lambda: text in self.shown or None, f"{text!r} on the terminal")
+
+    def resize(self, columns: int) -> None:
+        """Make it wider or narrower; the kernel tells whoever is in the foreground there (SIGWINCH, tty_ioctl(4))."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
 
     def press(self, text: str) -> None:
         """Type something on its keys."""

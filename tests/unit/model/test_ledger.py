@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgkeeper.model.ledger import CopyRecord, Ledger, hold_against
+from pgkeeper.model.ledger import CopyRecord, Ledger, as_sent, hold_against
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 DAYS = 30
@@ -95,3 +96,33 @@ def test_a_predecessor_is_the_next_older_copy_of_the_same_database(ledger: Ledge
     older = [copy for copy in ledger.copies if copy.cluster == "15-main" and copy.created_at < before]
     assert found == (max(older, key=lambda copy: copy.created_at).backup_id if older else None)
     assert ledger.predecessor("15-main", "other", before) is None
+
+
+def as_listed(record: CopyRecord) -> dict[str, tuple[int, datetime]]:
+    return {name: (size, record.copied_at - timedelta(seconds=1)) for name, size in record.objects.items()}
+
+
+def test_a_copy_lies_there_as_it_was_sent_when_nothing_was_written_since() -> None:
+    one = record("15-main", 3)
+    there = as_listed(one)
+    assert as_sent(one, there)
+    assert as_sent(one, {**there, "proof-restore.json": (300, NOW)}), "records are written whenever there is something to say"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "database.sql.gz.enc"])
+@pytest.mark.parametrize("change", ["gone", "another size", "written since"])
+def test_a_copy_of_which_an_object_is_gone_or_was_replaced_is_not_as_it_was_sent(name: str, change: str) -> None:
+    one = record("15-main", 3)
+    there = as_listed(one)
+    size, at = there.pop(name)
+    if change != "gone":
+        there[name] = (size + 1, at) if change == "another size" else (size, one.copied_at + timedelta(seconds=1))
+    assert not as_sent(one, there)
+
+
+@given(ledgers, ledgers)
+def test_adding_many_copies_is_adding_one_after_the_other(ledger: Ledger, other: Ledger) -> None:
+    one_by_one = ledger
+    for copy in other.copies:
+        one_by_one = one_by_one.with_copy(copy)
+    assert ledger.with_copies(other.copies) == one_by_one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,7 +16,7 @@ from pgkeeper.stores.bucket import Bucket, BucketUnreachableError, UnfinishedUpl
 from pgkeeper.stores.patience import Patience
 from pgkeeper.stores.s3 import S3Bucket
 from tests.contracts.bucket import BucketContract
-from tests.integration.support.faulty_http import LASTING, Fault, Faulty
+from tests.integration.support.faulty_http import LASTING, Fault, Faulty, method
 from tests.integration.support.http_proxy import Answer, Hands, Request, http_proxy
 from tests.integration.support.object_storage import bucket_settings, make_bucket
 from tests.integration.support.strict_provider import STRICT
@@ -88,6 +89,51 @@ def test_removing_what_is_not_there_leaves_no_mark(storage: str) -> None:
     with http_proxy(storage, Hands()) as proxy:
         S3Bucket(bucket_settings(proxy.url, make_bucket(storage)), HASTY).delete("x")
         assert [one.method for one in proxy.requests] == ["HEAD"]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("2026-01-02T03:04:05.678Z", datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)),
+        ("2026-01-02T03:04:05.678901Z", datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)),
+        ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, 0, UTC)),
+        ("2026-01-02T05:04:05+02:00", datetime(2026, 1, 2, 3, 4, 5, 0, UTC)),
+        ("Fri, 02 Jan 2026 03:04:05 GMT", datetime(2026, 1, 2, 3, 4, 5, 0, UTC)),
+        ("1767323045", datetime(2026, 1, 2, 3, 4, 5, 0, UTC)),
+    ],
+)
+def test_a_time_is_understood_in_whatever_form_a_provider_gives_it(storage: str, said: str, meant: datetime) -> None:
+    page = f"""<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>pgkeeper/x</Key><Size>1</Size>
+        <LastModified>{said}</LastModified></Contents></ListBucketResult>"""
+    with http_proxy(storage, Faulty(Fault(method("GET"), times=LASTING, instead=Answer(200, {}, page.encode())))) as proxy:
+        (one,) = S3Bucket(bucket_settings(proxy.url, make_bucket(storage)), HASTY).list()
+        assert one.modified_at == meant
+
+
+class Generous(Hands):
+    """Gives all of an object to whoever asks for a part of it."""
+
+    def request(self, request: Request) -> Request | Answer:
+        return replace(request, headers={name: value for name, value in request.headers.items() if name != "range"})
+
+
+@pytest.mark.parametrize("end", [1, 1000, (1 << 20) + 1])
+def test_of_a_provider_that_sends_more_than_was_asked_for_no_more_is_taken(storage: str, end: int) -> None:
+    content = os.urandom(3 << 20)
+    with http_proxy(storage, Generous()) as proxy:
+        bucket = S3Bucket(bucket_settings(proxy.url, make_bucket(storage)), HASTY)
+        bucket.put("x", content)
+        assert b"".join(bucket.read("x", 0, end)) == content[:end]
+
+
+def test_one_connection_serves_many_reads(storage: str) -> None:
+    with http_proxy(storage, Hands()) as proxy:
+        bucket = S3Bucket(bucket_settings(proxy.url, make_bucket(storage)), HASTY)
+        bucket.put("x", b"content")
+        before = proxy.connections
+        for _ in range(5):
+            assert b"".join(bucket.read("x", 0, 7)) == b"".join(bucket.read("x"))
+        assert proxy.connections == before
 
 
 def test_several_threads_use_one_bucket(storage: str) -> None:
