@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from .support.compare import assert_same_contents
+from .support.binaries import extension_directory
+from .support.compare import assert_same_contents, assert_same_database
 from .support.product import DONE, FAILED, Pgkeeper
 
 OWNER, OTHER = "namer", "other_namer"
@@ -22,9 +24,18 @@ USERS = {
     "view": "create materialized view v as select slow_slug(a) from t;",
 }
 MAKERS = {"postgres": "", OWNER: f"grant create on schema public to {OWNER}; set role {OWNER};"}
-FOREIGN = (
-    f"reset role; create function norm(varchar) returns text language sql as 'select 1'; alter function norm(varchar) owner to {OTHER};"
-)
+FOREIGN = f"""
+reset role; create function norm(varchar) returns text language sql as 'select 1'; alter function norm(varchar) owner to {OTHER};
+"""
+# As postgis_topology looks for the usual path, and periods guards privileges that it keeps alike.
+EXTENSION = """
+create function pgk_gave() returns text language sql immutable as 'select 1::text';
+select pg_catalog.set_config('search_path', reset_val, true) from pg_catalog.pg_settings where name = 'search_path';
+create table pgk_kept as select pgk_gave() as gave;
+create function pgk_guard() returns event_trigger language plpgsql as $$
+begin raise exception 'privileges are kept' ; end $$;
+create event trigger pgk_guard on ddl_command_end when tag in ('GRANT', 'REVOKE') execute function pgk_guard();
+"""
 
 
 @pytest.fixture
@@ -36,6 +47,19 @@ def keeper(pgkeeper: Pgkeeper) -> Iterator[Pgkeeper]:
         pgkeeper.cluster.drop_database(database)
     for role in (OWNER, OTHER):
         pgkeeper.cluster.execute(f"drop role {role}")
+
+
+@pytest.fixture
+def extension() -> Iterator[str]:
+    """An extension that falls back on the usual path, and lets nobody change privileges."""
+    name = f"pgk_{os.getpid()}"
+    files = {f"{name}.control": "default_version = '1'\nrelocatable = false\n", f"{name}--1.sql": EXTENSION}
+    for file, text in files.items():
+        (extension_directory() / file).write_text(text)
+        (extension_directory() / file).chmod(0o644)
+    yield name
+    for file in files:
+        (extension_directory() / file).unlink()
 
 
 @pytest.mark.parametrize("maker", MAKERS)
@@ -61,4 +85,14 @@ def test_the_path_of_the_database_and_that_of_the_role_count(keeper: Pgkeeper) -
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_name_without_a_schema_never_leads_to_code_of_a_third_role(keeper: Pgkeeper, maker: str) -> None:
     keeper.create_database("app", MAKERS[maker] + FUNCTIONS + USERS["index"] + FOREIGN)
+    keeper.databases.add("beside_unverified")
     assert "norm(text) does not exist" in keeper("restore", keeper.backup("app"), "--to", "beside").exits(FAILED).error
+
+
+def test_an_extension_finds_the_usual_path_and_its_event_triggers_are_not_in_the_way(keeper: Pgkeeper, extension: str) -> None:
+    privileges = f"create table t (a int); insert into t values (1); grant select on t to {OTHER}; revoke insert on t from postgres;"
+    keeper.create_database("app", f"{privileges}create extension {extension};alter database app set work_mem = '5MB';")
+    backup_id = keeper.backup("app")
+    keeper("verify", backup_id, "--level", "restore").exits(DONE)
+    keeper.restore(backup_id, "--to", "beside")
+    assert_same_database(keeper.cluster, "app", "beside")
