@@ -15,8 +15,8 @@ from pgkeeper.postgres.data_load import DataLoad
 from pgkeeper.postgres.load.entries import Entries
 from pgkeeper.postgres.load.logins import NOBODY, Logins
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
-from pgkeeper.postgres.load.owners_paths import OwnersPaths
 from pgkeeper.postgres.load.schema_restore import SchemaRestore
+from pgkeeper.postgres.load.surroundings import Surroundings
 from pgkeeper.postgres.new_database import create_database, drop_database
 from pgkeeper.postgres.roles import role_oid
 from pgkeeper.postgres.server import WITHOUT_EVENT_TRIGGERS, Server, Session, pinned_options, told
@@ -61,7 +61,7 @@ class DatabaseBuild:
         self._trusted = trusted
         self._shut_in = shut_in
         self._logins = Logins(server, admin, name, major)
-        self._paths = OwnersPaths(manifest, trusted=trusted)
+        self._surroundings = Surroundings(manifest, trusted=trusted)
         self._schema: SchemaRestore | None = None
         self._analyzing = OwnerSessions(self._for_analyze)
 
@@ -78,7 +78,7 @@ class DatabaseBuild:
             entries,
             self.connect,
             None if self._trusted else self._logins,
-            self._paths,
+            self._surroundings,
             database_owner=role_oid(self._admin, self._manifest.database.owner),
             insist=self._shut_in,
             warnings=self.warnings,
@@ -140,7 +140,7 @@ class DatabaseBuild:
     def analyze(self) -> list[str]:
         """Give the planner its statistics; return what could not be analyzed."""
         try:
-            return analyze(self._analyzing, self._paths, ordinary=not self._trusted)
+            return analyze(self._analyzing, self._surroundings, ordinary=not self._trusted)
         finally:
             self._analyzing.close()
 
@@ -190,11 +190,13 @@ class DatabaseBuild:
         return self._schema
 
     def _session(self, owner: str | None) -> Session:
-        return self.connect() if owner is SUPERUSER else self._logins.session(owner)
+        session = self.connect() if owner is SUPERUSER else self._logins.session(owner)
+        self._surroundings.give(session, owner)
+        return session
 
     def _for_load(self, owner: str | None) -> Session:
         session = self._session(owner)
-        path = sql.SQL(", ").join(map(sql.Literal, self._paths.stored(owner)))
+        path = sql.SQL(", ").join(map(sql.Literal, self._surroundings.stored(owner)))
         session.execute(sql.SQL("SET search_path = {}").format(path))
         return session
 
@@ -217,4 +219,4 @@ class DatabaseBuild:
             admin.execute(statement)
             return
         session = admin if row["superusers"] or self._trusted else sessions.of(row["name"])
-        self._paths.retry(session, admin, row["name"], lambda: session.execute(statement))
+        self._surroundings.retry(session, admin, row["name"], lambda: session.execute(statement))

@@ -30,9 +30,9 @@ from pgkeeper.postgres.load.entry_owners import (
 from pgkeeper.postgres.load.foreign_code import ForeignCode
 from pgkeeper.postgres.load.logins import Logins
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
-from pgkeeper.postgres.load.owners_paths import OwnersPaths
 from pgkeeper.postgres.load.parallel import run_in_parallel
 from pgkeeper.postgres.load.parents import Parents
+from pgkeeper.postgres.load.surroundings import Surroundings
 from pgkeeper.postgres.server import SILENT, WITHOUT_EVENT_TRIGGERS, Session
 from pgkeeper.postgres.statements import statement_words
 
@@ -48,7 +48,7 @@ class SchemaRestore:
     """The schema of one backup on its way into a database; call the steps in their order.
 
     `connect` opens a superuser's session in the database, with `for_extensions` one whose path they can fall back on. `logins` gives
-    sessions that act as one owner, and `paths` what these find without a schema; without logins the superuser runs everything.
+    sessions that act as one owner, and `surroundings` what these have in the database; without logins the superuser runs everything.
     `database_owner` is the OID of the role that will own the database. With `insist` a superuser also runs what an owner may not, and a
     warning says so; only for a database in a sandbox.
     """
@@ -58,7 +58,7 @@ class SchemaRestore:
         entries: Entries,
         connect: Callable[..., Session],
         logins: Logins | None,
-        paths: OwnersPaths,
+        surroundings: Surroundings,
         *,
         database_owner: int | None,
         insist: bool,
@@ -67,7 +67,7 @@ class SchemaRestore:
         self._entries = entries
         self._connect = connect
         self._logins = logins
-        self._paths = paths
+        self._surroundings = surroundings
         self._insist = insist
         self._warnings = warnings
         self._admin = connect()
@@ -215,7 +215,7 @@ class SchemaRestore:
     def _by_names(self, entry: Entry, owner: str | None, session: Session, work: Callable[[], None]) -> None:
         """Do `work`, once more where it needs the path of its owner. A superuser gets none but a superuser's."""
         if owner is not None or self._logins is None or entry.owner in self._superusers:
-            self._paths.retry(session, self._admin, entry.owner, work)
+            self._surroundings.retry(session, self._admin, entry.owner, work)
         else:
             work()
 
@@ -228,6 +228,7 @@ class SchemaRestore:
             session = self._logins.session(owner)
         for statement in self._entries.preamble:
             session.execute(statement)
+        self._surroundings.give(session, owner)
         return session
 
 

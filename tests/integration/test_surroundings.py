@@ -1,4 +1,4 @@
-"""Functions that name others without a schema work in a restore as in the original, and lead to nobody else's code."""
+"""Functions find in a restore what they find in the original, names without a schema and settings, and nobody else's code."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ USERS = {
     "view": "create materialized view v as select slow_slug(a) from t;",
 }
 MAKERS = {"postgres": "", OWNER: f"grant create on schema public to {OWNER}; set role {OWNER};"}
+SETTER = {"postgres": "database app", OWNER: f"role {OWNER} in database app"}
 FOREIGN = f"""
 reset role; create function norm(varchar) returns text language sql as 'select 1'; alter function norm(varchar) owner to {OTHER};
 """
@@ -96,3 +97,26 @@ def test_an_extension_finds_the_usual_path_and_its_event_triggers_are_not_in_the
     keeper("verify", backup_id, "--level", "restore").exits(DONE)
     keeper.restore(backup_id, "--to", "beside")
     assert_same_database(keeper.cluster, "app", "beside")
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_check_finds_the_settings_of_the_database_and_of_the_role(keeper: Pgkeeper, maker: str) -> None:
+    table = f"""
+        set app.tenant = 'acme'; create table tenants (name text check (name = current_setting('app.tenant')));
+        insert into tenants values ('acme'); alter {SETTER[maker]} set app.tenant = 'acme'; {MAKERS[maker]}
+        create table own (name text check (name = current_setting('app.tenant'))); insert into own values ('acme');
+    """
+    keeper.create_database("app", f"alter database app set app.tenant = 'acme'; {table}")
+    backup_id = keeper.backup("app")
+    keeper("verify", backup_id, "--level", "restore").exits(DONE)
+    keeper.restore(backup_id, "--to", "beside")
+    assert_same_database(keeper.cluster, "app", "beside")
+
+
+def test_nobody_has_the_settings_of_a_database_that_a_third_role_owns(keeper: Pgkeeper) -> None:
+    table = (
+        "set app.tenant = 'acme'; create table t (name text check (name = current_setting('app.tenant'))); insert into t values ('acme');"
+    )
+    stored = f"alter database app set app.tenant = 'a'; alter database app owner to {OTHER};"
+    keeper.create_database("app", f"{stored} {MAKERS[OWNER]} {table}")
+    assert "app.tenant" in keeper("restore", keeper.backup("app"), "--to", "beside").exits(FAILED).error
