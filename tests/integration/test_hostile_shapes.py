@@ -16,6 +16,8 @@ from .conftest import assert_nothing_left
 from .support.binaries import server_binary
 from .support.cluster import Cluster, dbname
 from .support.compare import assert_same_contents
+from .support.object_storage import make_bucket
+from .support.off_site import another_host, identity, set_up
 from .support.product import DONE, REFUSED, Pgkeeper, Run
 from .support.shapes import APART, TOGETHER, Shape, plant
 from .support.strike import NEIGHBOURHOOD, OWNER, ROLES, Struck, Witness
@@ -30,9 +32,10 @@ QUIET = [shape for shape in TOGETHER if shape.quiet]
 
 @dataclass
 class Arena:
-    """A cluster with hostile databases, a pgkeeper for it, and a witness."""
+    """A cluster with hostile databases, a pgkeeper for it, and a witness. `storage` is the address of a provider of buckets."""
 
     cluster: Cluster
+    storage: str
     keeper: Pgkeeper
     marks: Path
     witness: Witness
@@ -61,10 +64,10 @@ class Arena:
         self.cluster.drop_database(target)
         return struck
 
-    def call(self, *arguments: str) -> tuple[Run, Struck]:
-        """What pgkeeper answers, and what struck meanwhile."""
+    def call(self, *arguments: str, keeper: Pgkeeper | None = None) -> tuple[Run, Struck]:
+        """What pgkeeper answers, or that of another host, and what struck meanwhile."""
         self.witness.struck()
-        run = self.keeper(*arguments, seconds=600)
+        run = (keeper or self.keeper)(*arguments, seconds=600)
         return run, self.witness.struck()
 
     def backup(self, database: str) -> str:
@@ -76,12 +79,12 @@ class Arena:
 
 
 @pytest.fixture(scope="module")
-def arena(workspace: Workspace) -> Iterator[Arena]:
+def arena(workspace: Workspace, storage: str) -> Iterator[Arena]:
     cluster = Cluster(workspace, "shapes")
     keeper = Pgkeeper(cluster, workspace.path / "shapes-keeper")
     marks = workspace.directory("shapes-marks")
     cluster.psql("postgres", ROLES)
-    yield Arena(cluster, keeper, marks, Witness(cluster.data / "server.log", marks))
+    yield Arena(cluster, storage, keeper, marks, Witness(cluster.data / "server.log", marks))
     assert_nothing_left(keeper)
     cluster.stop()
 
@@ -114,6 +117,17 @@ def restore(arena: Arena) -> tuple[Run, Struck]:
     return arena.call("restore", arena.backup("shapes"), "--to", "shapes_beside")
 
 
+def drill(arena: Arena) -> tuple[Run, Struck]:
+    arena.backup("shapes")
+    bucket = make_bucket(arena.storage)
+    set_up(arena.keeper, arena.storage, bucket)
+    arena.keeper("sync").exits(DONE)
+    driller = another_host(arena.keeper, arena.storage, bucket, "driller", BACKUP_CLOUD_EXPIRY="bucket")
+    answer = arena.call("drill", "run", "--host", identity(arena.keeper), "--database", "shapes", "--json", keeper=driller)
+    assert_nothing_left(driller)
+    return answer
+
+
 def replace(arena: Arena) -> tuple[Run, Struck]:
     return arena.call("restore", arena.backup("shapes"), "--replace", *CONFIRMED)
 
@@ -124,7 +138,7 @@ def undo(arena: Arena) -> tuple[Run, Struck]:
 
 
 Door = Callable[[Arena], tuple[Run, Struck]]
-DOORS: list[Door] = [backup, verify, restore, replace, undo]
+DOORS: list[Door] = [backup, verify, restore, drill, replace, undo]
 every_door = pytest.mark.parametrize("door", DOORS, ids=[door.__name__ for door in DOORS])
 
 

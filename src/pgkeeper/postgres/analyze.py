@@ -4,6 +4,7 @@ import psycopg
 from psycopg import sql
 
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
+from pgkeeper.postgres.load.surroundings import Surroundings
 from pgkeeper.postgres.server import Row
 
 # Tables with foreign children are left out: analyzing them would go to another server. Partitions are analyzed with their root, unless
@@ -22,7 +23,7 @@ AND c.oid NOT IN (SELECT oid FROM remote) ORDER BY c.oid
 """
 
 
-def analyze(sessions: OwnerSessions, *, ordinary: bool) -> list[str]:
+def analyze(sessions: OwnerSessions, surroundings: Surroundings, *, ordinary: bool) -> list[str]:
     """Analyze every table of a database, each in a session of its owner; a table that can't be is named in the warnings returned.
 
     Superusers' tables are analyzed by `SUPERUSER`, and without `ordinary` all are. Nothing that the database's own code does on the way can
@@ -39,18 +40,22 @@ def analyze(sessions: OwnerSessions, *, ordinary: bool) -> list[str]:
         if row["root"] in roots:
             # It gets its statistics with its root, unless nobody may analyze both.
             if row["owner"] != roots[row["root"]]["owner"]:
-                warnings += filter(None, [_problem(sessions, row, ordinary=ordinary)])
-        elif problem := _problem(sessions, row, ordinary=ordinary):
+                warnings += filter(None, [_problem(sessions, surroundings, row, ordinary=ordinary)])
+        elif problem := _problem(sessions, surroundings, row, ordinary=ordinary):
             # One bad partition must not cost the others their statistics.
-            warnings += [problem, *filter(None, (_problem(sessions, part, ordinary=ordinary) for part in parts.get(row["oid"], [])))]
+            warnings += [
+                problem,
+                *filter(None, (_problem(sessions, surroundings, part, ordinary=ordinary) for part in parts.get(row["oid"], []))),
+            ]
     return warnings
 
 
-def _problem(sessions: OwnerSessions, table: Row, *, ordinary: bool) -> str:
+def _problem(sessions: OwnerSessions, surroundings: Surroundings, table: Row, *, ordinary: bool) -> str:
     """Analyze one table, and return why that failed."""
     session = sessions.of(SUPERUSER if table["superusers"] or not ordinary else table["owner"])
+    statement = sql.SQL("ANALYZE {}").format(sql.Identifier(table["schema_name"], table["name"]))
     try:
-        session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table["schema_name"], table["name"])))
+        surroundings.retry(session, sessions.of(SUPERUSER), table["owner"], lambda: session.execute(statement))
     except psycopg.Error as error:
         if session.closed:
             raise

@@ -118,6 +118,8 @@ def open_database(session: Session, partial: str, name: str, facts: DatabaseFact
                 database, connections, facts.connection_limit, template
             )
         )
+        # Scripts of extensions may have made some.
+        session.execute(sql.SQL("ALTER DATABASE {} RESET ALL").format(database))
         for setting in facts.settings:
             warnings.extend(_set(session, database, setting))
         session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(database, sql.Identifier(name)))

@@ -96,6 +96,9 @@ SILENT = (
 )
 """Settings under which no statement of a session gets into the server's log or its statistics."""
 
+WITHOUT_EVENT_TRIGGERS = "session_replication_role = replica"
+"""A setting that lets a superuser's session lend and take back without the event triggers that extensions brought."""
+
 
 _HINTS = (
     ("not currently accepting connections", "ALTER DATABASE … ALLOW_CONNECTIONS true lets it be read"),

@@ -16,14 +16,15 @@ from pgkeeper.postgres.load.entries import Entries
 from pgkeeper.postgres.load.logins import NOBODY, Logins
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
 from pgkeeper.postgres.load.schema_restore import SchemaRestore
+from pgkeeper.postgres.load.surroundings import Surroundings
 from pgkeeper.postgres.new_database import create_database, drop_database
 from pgkeeper.postgres.roles import role_oid
-from pgkeeper.postgres.server import Server, Session, told
-from pgkeeper.postgres.stored_settings import search_path
+from pgkeeper.postgres.server import WITHOUT_EVENT_TRIGGERS, Server, Session, pinned_options, told
 from pgkeeper.postgres.understanding import DumpUnderstanding
 
 # Each reads the whole dump for itself.
 _MOST_LOADERS = 2
+_USUAL_PATH = r'-c search_path="$user",\ public'
 _REFRESHED = re.compile(rb"REFRESH MATERIALIZED VIEW (.*);", re.DOTALL)
 _OWNER = """
 SELECT r.rolname AS name, r.rolsuper AS superusers FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = %s::regclass
@@ -60,6 +61,7 @@ class DatabaseBuild:
         self._trusted = trusted
         self._shut_in = shut_in
         self._logins = Logins(server, admin, name, major)
+        self._surroundings = Surroundings(manifest, trusted=trusted)
         self._schema: SchemaRestore | None = None
         self._analyzing = OwnerSessions(self._for_analyze)
 
@@ -76,6 +78,7 @@ class DatabaseBuild:
             entries,
             self.connect,
             None if self._trusted else self._logins,
+            self._surroundings,
             database_owner=role_oid(self._admin, self._manifest.database.owner),
             insist=self._shut_in,
             warnings=self.warnings,
@@ -90,6 +93,7 @@ class DatabaseBuild:
         nobody = None if self._trusted else self._logins.name(NOBODY)
         try:
             with self.connect() as session:
+                session.execute(f"SET {WITHOUT_EVENT_TRIGGERS}")
                 load = DataLoad(session, workers, nobody, read, tables, witness)
                 load.run(advance)
         finally:
@@ -116,7 +120,7 @@ class DatabaseBuild:
             for statement in refreshes:
                 try:
                     with told(statement.decode("utf-8", "replace").rstrip(";")):
-                        sessions.of(self._owner_of_view(sessions, statement)).execute(statement)
+                        self._fill_view(sessions, statement)
                 except PgkeeperError as error:
                     self.unfilled.append(statement)
                     self.warnings.append(f"{error}; the view is there, but empty")
@@ -136,7 +140,7 @@ class DatabaseBuild:
     def analyze(self) -> list[str]:
         """Give the planner its statistics; return what could not be analyzed."""
         try:
-            return analyze(self._analyzing, ordinary=not self._trusted)
+            return analyze(self._analyzing, self._surroundings, ordinary=not self._trusted)
         finally:
             self._analyzing.close()
 
@@ -170,9 +174,14 @@ class DatabaseBuild:
         drop_database(self._server, self._admin, self.name)
         self._logins.drop()
 
-    def connect(self) -> Session:
-        """Open a superuser's session in the database."""
-        session = self._server.connect(self.name, major=self._major)
+    def connect(self, *, for_extensions: bool = False) -> Session:
+        """Open a superuser's session in the database.
+
+        With `for_extensions` its path is at first PostgreSQL's default, which scripts of extensions may fall back on: only while nothing of
+        an ordinary role is there.
+        """
+        more = {"options": f"{pinned_options(self._major)} {_USUAL_PATH}"} if for_extensions else {}
+        session = self._server.connect(self.name, major=self._major, **more)
         self._logins.admit(session)
         return session
 
@@ -181,13 +190,14 @@ class DatabaseBuild:
         return self._schema
 
     def _session(self, owner: str | None) -> Session:
-        return self.connect() if owner is SUPERUSER else self._logins.session(owner)
+        session = self.connect() if owner is SUPERUSER else self._logins.session(owner)
+        self._surroundings.give(session, owner)
+        return session
 
     def _for_load(self, owner: str | None) -> Session:
         session = self._session(owner)
-        role = next((role for role in self._manifest.cluster.roles if role.name == owner), None)
-        path = search_path(self._manifest.database.settings, role.name if role else None, role.settings if role else ())
-        session.execute(sql.SQL("SET search_path = {}").format(sql.SQL(", ").join(map(sql.Literal, path))))
+        path = sql.SQL(", ").join(map(sql.Literal, self._surroundings.stored(owner)))
+        session.execute(sql.SQL("SET search_path = {}").format(path))
         return session
 
     def _for_refresh(self, owner: str | None) -> Session:
@@ -200,8 +210,13 @@ class DatabaseBuild:
         session.execute("SET default_transaction_read_only = on")
         return session
 
-    def _owner_of_view(self, sessions: OwnerSessions, statement: bytes) -> str | None:
-        """Return who fills the view: its owner, unless that is a superuser."""
+    def _fill_view(self, sessions: OwnerSessions, statement: bytes) -> None:
+        """Fill a view as its owner, unless that is a superuser. Raises psycopg.Error."""
         named = _REFRESHED.fullmatch(statement)
-        row = sessions.of(SUPERUSER).execute(_OWNER, (named[1].decode("utf-8", "surrogateescape") if named else "",)).fetchone()
-        return SUPERUSER if row is None or row["superusers"] or self._trusted else str(row["name"])
+        admin = sessions.of(SUPERUSER)
+        row = admin.execute(_OWNER, (named[1].decode("utf-8", "surrogateescape") if named else "",)).fetchone()
+        if row is None:
+            admin.execute(statement)
+            return
+        session = admin if row["superusers"] or self._trusted else sessions.of(row["name"])
+        self._surroundings.retry(session, admin, row["name"], lambda: session.execute(statement))

@@ -58,6 +58,8 @@ class DdlGuard:
         self._execute("CREATE TABLE {schema}.ours (pid int, backend_start timestamptz)")
         self._execute(_FUNCTION)
         self._execute("CREATE EVENT TRIGGER {schema} ON ddl_command_start EXECUTE FUNCTION {schema}.refuse()")
+        # Somebody may have been given the right to set session_replication_role.
+        self._execute("ALTER EVENT TRIGGER {schema} ENABLE ALWAYS")
         self._installed = True
         for row in self._session.execute(_OTHER_SCHEMAS).fetchall():
             schema = sql.Identifier(row["name"])

@@ -9,6 +9,7 @@ definitions use come with it, others after the data; event triggers come last, s
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -31,7 +32,8 @@ from pgkeeper.postgres.load.logins import Logins
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
 from pgkeeper.postgres.load.parallel import run_in_parallel
 from pgkeeper.postgres.load.parents import Parents
-from pgkeeper.postgres.server import SILENT, Session
+from pgkeeper.postgres.load.surroundings import Surroundings
+from pgkeeper.postgres.server import SILENT, WITHOUT_EVENT_TRIGGERS, Session
 from pgkeeper.postgres.statements import statement_words
 
 # Each has a session or more beside those of an application that may need them.
@@ -45,16 +47,18 @@ _HINT = "if you trust everyone who may write code in this database, restore with
 class SchemaRestore:
     """The schema of one backup on its way into a database; call the steps in their order.
 
-    `connect` opens a superuser's session in the database. `logins` gives sessions that act as one owner; without them the superuser runs
-    everything. `database_owner` is the OID of the role that will own the database. With `insist` a superuser also runs what an owner may
-    not, and a warning says so; only for a database in a sandbox.
+    `connect` opens a superuser's session in the database, with `for_extensions` one whose path they can fall back on. `logins` gives
+    sessions that act as one owner, and `surroundings` what these have in the database; without logins the superuser runs everything.
+    `database_owner` is the OID of the role that will own the database. With `insist` a superuser also runs what an owner may not, and a
+    warning says so; only for a database in a sandbox.
     """
 
     def __init__(
         self,
         entries: Entries,
-        connect: Callable[[], Session],
+        connect: Callable[..., Session],
         logins: Logins | None,
+        surroundings: Surroundings,
         *,
         database_owner: int | None,
         insist: bool,
@@ -63,9 +67,11 @@ class SchemaRestore:
         self._entries = entries
         self._connect = connect
         self._logins = logins
+        self._surroundings = surroundings
         self._insist = insist
         self._warnings = warnings
         self._admin = connect()
+        self._admin.execute(f"SET {WITHOUT_EVENT_TRIGGERS}")
         self._superusers = superusers = {row["name"] for row in self._admin.execute(_SUPERUSERS)}
         trusted = {row["name"].encode() for row in self._admin.execute(_TRUSTED)}
         everything = entries.entries
@@ -87,6 +93,7 @@ class SchemaRestore:
         self._parents = Parents(self._admin, everything)
         self._owners = {entry.number: entry.owner for entry in everything}
         self._foreign: ForeignCode | None = None
+        self._for_extensions = False
         self._standing: dict[Session, tuple[bytes, ...]] = {}
 
     def pre_data(self) -> None:
@@ -95,7 +102,10 @@ class SchemaRestore:
         made = {entry.number for entry in entries if entry.is_one_of(SCHEMAS_AND_EXTENSIONS)}
         # With their privileges, which must not take back what is lent from then on.
         first = made | {entry.number for entry in entries if entry.number in self._early and entry.after & made}
+        self._for_extensions = True
         self._one_by_one(entry for entry in entries if entry.number in first)
+        self._workers[0].close()
+        self._for_extensions = False
         if self._logins is not None:
             self._foreign = ForeignCode(self._admin, self._entries.entries, self._superusers)
         if self._guard is not None and self._logins is not None:
@@ -195,25 +205,44 @@ class SchemaRestore:
         privileges = [text for found in self._of_routines.get(entry.number, ()) for text in found.full]
         if owner is None:
             # At once: nobody must see what is made before it is its owner's and its privileges hold.
-            with session.transaction():
-                _send(session, None, (*entry.full, *privileges))
+            self._by_names(entry, owner, session, lambda: _send_as_superuser(session, entry, privileges))
             return
-        _send(session, owner, entry.bare)
+        for statement in entry.bare:
+            self._by_names(entry, owner, session, partial(_send, session, owner, (statement,)))
         if privileges:
-            admin = self._workers[worker].of(SUPERUSER)
-            with admin.transaction():
-                _send(admin, None, privileges)
+            _send_as_superuser(self._workers[worker].of(SUPERUSER), None, privileges)
+
+    def _by_names(self, entry: Entry, owner: str | None, session: Session, work: Callable[[], None]) -> None:
+        """Do `work`, once more where it needs the path of its owner. A superuser gets none but a superuser's."""
+        if owner is not None or self._logins is None or entry.owner in self._superusers:
+            self._surroundings.retry(session, self._admin, entry.owner, work)
+        else:
+            work()
 
     def _session(self, owner: str | None) -> Session:
         if owner is None or self._logins is None:
-            session = self._connect()
+            session = self._connect(for_extensions=self._for_extensions)
             for name, value in SILENT:
                 session.execute(sql.SQL("SET {} = {}").format(sql.Identifier(*name.split(".")), value))
         else:
             session = self._logins.session(owner)
         for statement in self._entries.preamble:
             session.execute(statement)
+        self._surroundings.give(session, owner)
         return session
+
+
+def _send_as_superuser(session: Session, entry: Entry | None, privileges: Iterable[bytes]) -> None:
+    """Make what an entry says, and give the privileges that belong to it, in one transaction.
+
+    Event triggers stay away from privileges: those of an extension may have made some of them already, and refuse to change them.
+    """
+    with session.transaction():
+        if entry is not None and not entry.is_one_of(PRIVILEGES):
+            _send(session, None, entry.full)
+            entry = None
+        session.execute(f"SET LOCAL {WITHOUT_EVENT_TRIGGERS}")
+        _send(session, None, (*(entry.full if entry else ()), *privileges))
 
 
 def _send(session: Session, owner: str | None, statements: Iterable[bytes]) -> None:

@@ -1,0 +1,122 @@
+"""Functions find in a restore what they find in the original, names without a schema and settings, and nobody else's code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from .support.binaries import extension_directory
+from .support.compare import assert_same_contents, assert_same_database
+from .support.product import DONE, FAILED, Pgkeeper
+
+OWNER, OTHER = "namer", "other_namer"
+FUNCTIONS = """
+create function norm(text) returns text language sql immutable as 'select lower($1)';
+create function slug(text) returns text language sql immutable as $$ select norm($1) || '-x' $$;
+create function slow_slug(text) returns text language plpgsql immutable as 'begin return norm($1); end';
+create table t (a text); insert into t values ('A');
+"""
+USERS = {
+    "index": "create index on t (slug(a));",
+    "generated": "create table g (a text, s text generated always as (slug(a)) stored); insert into g values ('A');",
+    "view": "create materialized view v as select slow_slug(a) from t;",
+}
+MAKERS = {"postgres": "", OWNER: f"grant create on schema public to {OWNER}; set role {OWNER};"}
+SETTER = {"postgres": "database app", OWNER: f"role {OWNER} in database app"}
+FOREIGN = f"""
+reset role; create function norm(varchar) returns text language sql as 'select 1'; alter function norm(varchar) owner to {OTHER};
+"""
+# As postgis_topology looks for the usual path, and periods guards privileges that it keeps alike.
+EXTENSION = """
+create function pgk_gave() returns text language sql immutable as 'select 1::text';
+select pg_catalog.set_config('search_path', reset_val, true) from pg_catalog.pg_settings where name = 'search_path';
+create table pgk_kept as select pgk_gave() as gave;
+create function pgk_guard() returns event_trigger language plpgsql as $$
+begin raise exception 'privileges are kept' ; end $$;
+create event trigger pgk_guard on ddl_command_end when tag in ('GRANT', 'REVOKE') execute function pgk_guard();
+"""
+
+
+@pytest.fixture
+def keeper(pgkeeper: Pgkeeper) -> Iterator[Pgkeeper]:
+    for role in (OWNER, OTHER):
+        pgkeeper.cluster.execute(f"create role {role}")
+    yield pgkeeper
+    for database in pgkeeper.databases:
+        pgkeeper.cluster.drop_database(database)
+    for role in (OWNER, OTHER):
+        pgkeeper.cluster.execute(f"drop role {role}")
+
+
+@pytest.fixture
+def extension() -> Iterator[str]:
+    """An extension that falls back on the usual path, and lets nobody change privileges."""
+    name = f"pgk_{os.getpid()}"
+    files = {f"{name}.control": "default_version = '1'\nrelocatable = false\n", f"{name}--1.sql": EXTENSION}
+    for file, text in files.items():
+        (extension_directory() / file).write_text(text)
+        (extension_directory() / file).chmod(0o644)
+    yield name
+    for file in files:
+        (extension_directory() / file).unlink()
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_what_the_owner_finds_in_production_is_found_in_a_restore(keeper: Pgkeeper, maker: str) -> None:
+    keeper.create_database("app", MAKERS[maker] + FUNCTIONS + "".join(USERS.values()))
+    backup_id = keeper.backup("app")
+    assert "warning" not in keeper("verify", backup_id, "--level", "restore").exits(DONE).output
+    assert keeper.restore(backup_id, "--to", "beside")["warnings"] == []
+    assert_same_contents(keeper.cluster, "app", "beside")
+    statistics = "select attname from pg_stats where tablename = 't_slug_idx'"
+    keeper.cluster.execute("analyze t", database="app")
+    assert keeper.cluster.query(statistics, database="beside") == keeper.cluster.query(statistics, database="app")
+
+
+def test_the_path_of_the_database_and_that_of_the_role_count(keeper: Pgkeeper) -> None:
+    schemas = f"create schema one authorization {OWNER}; create schema two authorization {OWNER};"
+    stored = f"alter database app set search_path = nowhere; alter role {OWNER} in database app set search_path = one, two;"
+    keeper.create_database("app", f"{schemas}{stored}set role {OWNER}; set search_path = two;{FUNCTIONS}{''.join(USERS.values())}")
+    keeper.restore(keeper.backup("app"), "--to", "beside")
+    assert_same_contents(keeper.cluster, "app", "beside")
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_name_without_a_schema_never_leads_to_code_of_a_third_role(keeper: Pgkeeper, maker: str) -> None:
+    keeper.create_database("app", MAKERS[maker] + FUNCTIONS + USERS["index"] + FOREIGN)
+    keeper.databases.add("beside_unverified")
+    assert "norm(text) does not exist" in keeper("restore", keeper.backup("app"), "--to", "beside").exits(FAILED).error
+
+
+def test_an_extension_finds_the_usual_path_and_its_event_triggers_are_not_in_the_way(keeper: Pgkeeper, extension: str) -> None:
+    privileges = f"create table t (a int); insert into t values (1); grant select on t to {OTHER}; revoke insert on t from postgres;"
+    keeper.create_database("app", f"{privileges}create extension {extension};alter database app set work_mem = '5MB';")
+    backup_id = keeper.backup("app")
+    keeper("verify", backup_id, "--level", "restore").exits(DONE)
+    keeper.restore(backup_id, "--to", "beside")
+    assert_same_database(keeper.cluster, "app", "beside")
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_check_finds_the_settings_of_the_database_and_of_the_role(keeper: Pgkeeper, maker: str) -> None:
+    table = f"""
+        set app.tenant = 'acme'; create table tenants (name text check (name = current_setting('app.tenant')));
+        insert into tenants values ('acme'); alter {SETTER[maker]} set app.tenant = 'acme'; {MAKERS[maker]}
+        create table own (name text check (name = current_setting('app.tenant'))); insert into own values ('acme');
+    """
+    keeper.create_database("app", f"alter database app set app.tenant = 'acme'; {table}")
+    backup_id = keeper.backup("app")
+    keeper("verify", backup_id, "--level", "restore").exits(DONE)
+    keeper.restore(backup_id, "--to", "beside")
+    assert_same_database(keeper.cluster, "app", "beside")
+
+
+def test_nobody_has_the_settings_of_a_database_that_a_third_role_owns(keeper: Pgkeeper) -> None:
+    table = (
+        "set app.tenant = 'acme'; create table t (name text check (name = current_setting('app.tenant'))); insert into t values ('acme');"
+    )
+    stored = f"alter database app set app.tenant = 'a'; alter database app owner to {OTHER};"
+    keeper.create_database("app", f"{stored} {MAKERS[OWNER]} {table}")
+    assert "app.tenant" in keeper("restore", keeper.backup("app"), "--to", "beside").exits(FAILED).error
