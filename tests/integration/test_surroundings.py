@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from .support.binaries import extension_directory
+from .support.cluster import Cluster
 from .support.compare import assert_same_contents, assert_same_database
 from .support.product import DONE, FAILED, Pgkeeper
 
@@ -16,8 +17,8 @@ FUNCTIONS = """
 create function norm(text) returns text language sql immutable as 'select lower($1)';
 create function slug(text) returns text language sql immutable as $$ select norm($1) || '-x' $$;
 create function slow_slug(text) returns text language plpgsql immutable as 'begin return norm($1); end';
-create table t (a text); insert into t values ('A');
 """
+ROWS = "create table t (a text); insert into t values ('A');"
 USERS = {
     "index": "create index on t (slug(a));",
     "generated": "create table g (a text, s text generated always as (slug(a)) stored); insert into g values ('A');",
@@ -37,6 +38,12 @@ create function pgk_guard() returns event_trigger language plpgsql as $$
 begin raise exception 'privileges are kept' ; end $$;
 create event trigger pgk_guard on ddl_command_end when tag in ('GRANT', 'REVOKE') execute function pgk_guard();
 """
+
+
+def users(cluster: Cluster) -> str:
+    """What calls the functions. Since PostgreSQL 17 indexes and materialized views look nowhere without a schema, nor in the original."""
+    ((narrow,),) = cluster.query("select current_setting('server_version_num')::int >= 170000")
+    return ROWS + (USERS["generated"] if narrow else "".join(USERS.values()))
 
 
 @pytest.fixture
@@ -65,7 +72,7 @@ def extension() -> Iterator[str]:
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_what_the_owner_finds_in_production_is_found_in_a_restore(keeper: Pgkeeper, maker: str) -> None:
-    keeper.create_database("app", MAKERS[maker] + FUNCTIONS + "".join(USERS.values()))
+    keeper.create_database("app", MAKERS[maker] + FUNCTIONS + users(keeper.cluster))
     backup_id = keeper.backup("app")
     assert "warning" not in keeper("verify", backup_id, "--level", "restore").exits(DONE).output
     assert keeper.restore(backup_id, "--to", "beside")["warnings"] == []
@@ -78,14 +85,15 @@ def test_what_the_owner_finds_in_production_is_found_in_a_restore(keeper: Pgkeep
 def test_the_path_of_the_database_and_that_of_the_role_count(keeper: Pgkeeper) -> None:
     schemas = f"create schema one authorization {OWNER}; create schema two authorization {OWNER};"
     stored = f"alter database app set search_path = nowhere; alter role {OWNER} in database app set search_path = one, two;"
-    keeper.create_database("app", f"{schemas}{stored}set role {OWNER}; set search_path = two;{FUNCTIONS}{''.join(USERS.values())}")
+    keeper.create_database("app", f"{schemas}{stored}set role {OWNER}; set search_path = two;{FUNCTIONS}{users(keeper.cluster)}")
     keeper.restore(keeper.backup("app"), "--to", "beside")
     assert_same_contents(keeper.cluster, "app", "beside")
 
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_name_without_a_schema_never_leads_to_code_of_a_third_role(keeper: Pgkeeper, maker: str) -> None:
-    keeper.create_database("app", MAKERS[maker] + FUNCTIONS + USERS["index"] + FOREIGN)
+    index = "create table t (a text); create index on t (slow_slug(a)); insert into t values ('A');"
+    keeper.create_database("app", MAKERS[maker] + FUNCTIONS + index + FOREIGN)
     keeper.databases.add("beside_unverified")
     assert "norm(text) does not exist" in keeper("restore", keeper.backup("app"), "--to", "beside").exits(FAILED).error
 
