@@ -49,8 +49,10 @@ class OwnerSessions:
                 cut(session)
 
     def close(self) -> None:
-        """End all."""
-        for session in self._open.values():
+        """End all. May be called while another thread breaks off."""
+        with self._lock:
+            sessions = list(self._open.values())
+            self._open.clear()
+        for session in sessions:
             with suppress(psycopg.Error):
                 session.close()
-        self._open.clear()
