@@ -75,7 +75,7 @@ def _message(label: str, fields: Mapping[str, str]) -> bytes:
 
 
 def _fields(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return each value as it stands in the canonical document, with its seal or without: writing them is what takes long."""
+    """Return the canonical text of each value, so that the document with its seal and the one without share the serialization."""
     # No string holds a line feed as it is, so what is indented here are lines of the document alone.
     return {name: _written(value).replace("\n", "\n ") for name, value in document.items()}
 
