@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import psycopg
-from psycopg import sql
 
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.manifest import Manifest
@@ -196,8 +195,7 @@ class DatabaseBuild:
 
     def _for_load(self, owner: str | None) -> Session:
         session = self._session(owner)
-        path = sql.SQL(", ").join(map(sql.Literal, self._surroundings.stored(owner)))
-        session.execute(sql.SQL("SET search_path = {}").format(path))
+        self._surroundings.set_stored_path(session, owner)
         return session
 
     def _for_refresh(self, owner: str | None) -> Session:

@@ -116,8 +116,8 @@ class SchemaRestore:
 
     def post_data(self) -> None:
         """Create indexes, constraints, triggers and policies, several at a time; foreign keys and event triggers wait."""
-        waiting = self._keys
-        self._at_once([entry for entry in self._section(post=True) if entry.number not in waiting and not entry.is_one_of(EVENT_TRIGGERS)])
+        later = self._keys | {entry.number for entry in self._entries.entries if entry.is_one_of(EVENT_TRIGGERS)}
+        self._at_once([entry for entry in self._section(post=True) if entry.number not in later])
 
     def privileges(self) -> None:
         """Apply the privileges that wait for the data, and default privileges."""

@@ -8,7 +8,7 @@ A CHECK may ask for a setting like `app.tenant` that the database carries (`ALTE
 owner itself or a superuser has made. Names of extensions and languages are left out: such a setting may say which function is to be called.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import psycopg
@@ -57,10 +57,14 @@ class Surroundings:
                 with suppress(psycopg.errors.DatabaseError):
                     session.execute("SELECT pg_catalog.set_config(%s, %s, false)", (setting.name, setting.value))
 
-    def stored(self, owner: str | None) -> list[str]:
+    def _stored(self, owner: str | None) -> list[str]:
         """Return the path of sessions of `owner`, or of those who have no settings of their own."""
         known = owner if owner in self._roles else None
         return search_path(self._database, known, self._roles[known] if known is not None else ())
+
+    def set_stored_path(self, session: Session, owner: str | None) -> None:
+        """Set the path of a session to the one that `owner` has in the database. Raises psycopg.Error."""
+        _set_path(session, self._stored(owner))
 
     def retry(self, session: Session, admin: Session, owner: str, work: Callable[[], object]) -> None:
         """Do `work` in `session`, whose path is empty; when it finds no object of some name, once more with the path of `owner`.
@@ -74,7 +78,7 @@ class Surroundings:
             cause = error if isinstance(error, psycopg.Error) else error.__cause__
             if not isinstance(cause, _NOT_FOUND) or not (path := self._harmless(admin, owner)):
                 raise
-            session.execute(sql.SQL("SET search_path = {}").format(sql.SQL(", ").join(map(sql.Literal, path))))
+            _set_path(session, path)
             try:
                 work()
             finally:
@@ -84,7 +88,11 @@ class Surroundings:
     def _harmless(self, admin: Session, owner: str) -> list[str]:
         """Return the path of `owner` where nothing in it is anybody else's but superusers'; an empty one otherwise."""
         # Without its own schema in the path, PostgreSQL looks there first.
-        path = [owner if name == "$user" else name for name in self.stored(owner) if name not in {"pg_catalog", "pg_temp", ""}]
+        path = [owner if name == "$user" else name for name in self._stored(owner) if name not in {"pg_catalog", "pg_temp", ""}]
         if not self._trusted and admin.execute(_OF_OTHERS, (path, owner)).fetchone() is not None:
             return []
         return path
+
+
+def _set_path(session: Session, path: Iterable[str]) -> None:
+    session.execute(sql.SQL("SET search_path = {}").format(sql.SQL(", ").join(map(sql.Literal, path))))
