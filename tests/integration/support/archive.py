@@ -102,8 +102,11 @@ class Archive:
 
     def crash(self) -> None:
         """Let the server end at once, as if the machine had: it can't even remove its pid file."""
-        os.kill(int((self.cluster.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        pid = int((self.cluster.data / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not processes_in(self.cluster.data), "the end of all its processes")
+        # Until its parent takes note of its end, pg_ctl takes it for a server that runs.
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the server's process", 60)
 
     def end(self) -> None:
         """Stop the cluster and remove all of it: segments of 16 MB each fill a temporary directory that is kept in memory."""

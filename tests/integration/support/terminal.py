@@ -21,8 +21,10 @@ from .user import service_ids
 from .waiting import wait_until
 
 # An interactive shell gives each job a process group of its own, and reads the terminal again behind it.
-SHELL = ("/bin/bash", "--norc", "--noprofile", "-i", "-c", '"$@"; echo "ended with $?"; exec env -i cat', "bash")
-IN_BACKGROUND = (*SHELL[:5], '"$@" & wait $!; echo "ended with $?"; exec env -i cat', "bash")
+# What stays there has nothing of pgkeeper's environment any more by the time it says how pgkeeper ended.
+_SAYS_AND_STAYS = """exec env -i sh -c "echo ended with $?; exec cat\""""
+SHELL = ("/bin/bash", "--norc", "--noprofile", "-i", "-c", f'"$@"; {_SAYS_AND_STAYS}', "bash")
+IN_BACKGROUND = (*SHELL[:5], f'"$@" & wait $!; {_SAYS_AND_STAYS}', "bash")
 ALONE = ()
 COLUMNS = 100
 """How wide a terminal is at first."""
