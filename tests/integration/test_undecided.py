@@ -105,6 +105,20 @@ def test_only_a_restore_that_differs_leaves_the_backup_a_good_one(pgkeeper: Pgke
         assert record(current) is not None
 
 
+@pytest.mark.parametrize("content", ["cut", "foreign"])
+def test_a_schema_that_pg_restore_cannot_read_is_damage_and_not_a_failure(pgkeeper: Pgkeeper, content: str) -> None:
+    pgkeeper.create_database("app")
+    backup_id = pgkeeper.backup("app")
+    directory = newest(pgkeeper, "app")
+    whole = (directory / "schema.dump").read_bytes()
+    replace_file(directory, "schema.dump", whole[: len(whole) // 2] if content == "cut" else b"create table t ();\n" * 99)
+    run = pgkeeper("verify", backup_id, "--level", "restore").exits(INTEGRITY)
+    assert "schema.dump is no whole archive" in run.error
+    assert "keep it: its checksums and contents are right" in run.error
+    assert "schema.dump is no whole archive" in pgkeeper("restore", backup_id, "--to", "beside").exits(INTEGRITY).error
+    assert "beside" not in pgkeeper.cluster.databases()
+
+
 def test_settings_that_make_a_proof_impossible_are_no_damage(pgkeeper: Pgkeeper) -> None:
     pgkeeper.create_database("app")
     backup_id = pgkeeper.backup("app")

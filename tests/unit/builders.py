@@ -24,12 +24,12 @@ def table(name: str = "posts", rows: int = 2, digest: str = "a") -> TableEntry:
     return TableEntry(schema_name="public", name=name, rows=rows, bytes=10 * rows, digest=digest * 64)
 
 
-def contents(*tables: TableEntry, sequence: int = 7, objects: int = 0, schema: str = "b") -> Contents:
+def contents(*tables: TableEntry, sequence: int = 7, is_called: bool = True, objects: int = 0, schema: str = "b") -> Contents:
     """Return a dump's contents."""
     return Contents(
         sql_bytes=1000,
         tables=tables or (table(),),
-        sequences=(SequenceEntry(schema_name="public", name="posts_id_seq", last_value=sequence, is_called=True),),
+        sequences=(SequenceEntry(schema_name="public", name="posts_id_seq", last_value=sequence, is_called=is_called),),
         large_objects=LargeObjectsEntry(count=objects),
         schema_statements=12,
         schema_digest=schema * 64,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pgkeeper.model.manifest import ClusterFacts, Contents, DatabaseFacts, Role, TableEntry
+from pgkeeper.model.manifest import ClusterFacts, Contents, DatabaseFacts, Role, SequenceEntry, TableEntry
 
 _MOST_NAMED = 20
 _DATABASE_PROPERTIES = (
@@ -118,6 +118,10 @@ def _sequence_differences(promised: Contents, found: Contents) -> list[str]:
         if other is None:
             lines.append(f"{label}: missing")
         elif other != sequence:
-            lines.append(f"{label}: at {other.last_value}, promised {sequence.last_value}")
+            lines.append(f"{label}: at {_position(other)}, promised {_position(sequence)}")
     lines.extend(f"sequence {sequence.schema_name}.{sequence.name}: not promised" for sequence in theirs.values())
     return lines
+
+
+def _position(sequence: SequenceEntry) -> str:
+    return f"{sequence.last_value}{'' if sequence.is_called else ' (still to be given out)'}"

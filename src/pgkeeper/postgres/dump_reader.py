@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.postgres.encodings import decode_name
 from pgkeeper.postgres.lexer import Lexer
+from pgkeeper.postgres.restricted import Restricted
 
 _COPY = re.compile(rb'COPY ((?:"(?:[^"]|"")*+"|[^"\s.(]++)(?:\.(?:"(?:[^"]|"")*+"|[^"\s.(]++))?) .*?FROM stdin;\Z', re.DOTALL)
 _SET_STRINGS = re.compile(rb"SET standard_conforming_strings = (on|off);")
@@ -91,6 +92,7 @@ class DumpReader:
         self.encoding = "UTF8"
         self.standard_strings = True
         self._lexer = Lexer()
+        self._restricted = Restricted()
         self._rest = b""
         self._in_copy = False
         self._line_end_pending = False
@@ -122,15 +124,19 @@ class DumpReader:
                 break
             if taken.kind == "statement":
                 yield self._statement(taken.text)
+            else:
+                self._restricted.take(taken.text)
         self._rest = text[position:]
 
     def finish(self) -> None:
         """Check the end. Raises IntegrityError when the dump is cut short or lacks pg_dump's end marker."""
         if self._in_copy:
             raise IntegrityError("the dump is cut short", "it ends in the middle of a table's data")
-        self._lexer.take(self._rest, 0, standard_strings=self.standard_strings, at_end=True)
+        _, taken = self._lexer.take(self._rest, 0, standard_strings=self.standard_strings, at_end=True)
         if not self._lexer.complete:
             raise IntegrityError("the dump is cut short", "pg_dump's end marker is missing")
+        if taken is not None:
+            self._restricted.take(taken.text)
 
     def _data_start(self, text: bytes, position: int) -> int:
         """Return where data begins: after the line end of the COPY statement while that is still unread."""

@@ -52,7 +52,7 @@ _NEWLINE = 10
 
 
 class Taken(NamedTuple):
-    """A statement, or a meta-command (without its text). `start` is where it begins in the text that it ends in."""
+    """A statement, or a meta-command with its line's end. `start` is where it begins in the text that it ends in."""
 
     kind: Literal["statement", "meta"]
     text: bytes
@@ -163,7 +163,7 @@ class Lexer:
 
     def _done(self, text: bytes, start: int, end: int) -> tuple[int, Taken]:
         """Return a statement that ends at `end`, and be ready for the next one."""
-        content = text[start:end] if self._kind == "statement" else b""
+        content = text[start:end]
         if self._parts:
             content = b"".join((*self._parts, content))
         taken = Taken("meta" if self._kind == "meta" else "statement", content, start)

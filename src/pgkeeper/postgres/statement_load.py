@@ -5,13 +5,12 @@ What makes the schema is pg_restore's business; what fills materialized views mu
 
 import re
 
+from pgkeeper.postgres.data_statements import LARGE_OBJECT, SEQUENCE_VALUE, called
 from pgkeeper.postgres.dump_reader import DumpReader
 from pgkeeper.postgres.server import Session
 from pgkeeper.postgres.table_load import TableLoad
-from pgkeeper.postgres.understanding import is_large_object_data, is_sequence_value
 
 _BATCH_BYTES = 1 << 20
-_CREATES_OBJECT = b"SELECT pg_catalog.lo_create("
 _ABOUT_OBJECT = re.compile(
     rb"(?:ALTER|COMMENT ON) LARGE OBJECT \d|(?:GRANT|REVOKE) [A-Z, ]+ ON LARGE OBJECT \d|SECURITY LABEL .* ON LARGE OBJECT \d", re.DOTALL
 )
@@ -40,13 +39,14 @@ class StatementLoad:
 
     def take(self, text: bytes, reader: DumpReader) -> None:
         """Run or keep what the statement carries. Raises psycopg.Error with the server's complaint."""
-        if text.startswith(_CREATES_OBJECT) or is_large_object_data(text):
+        name = called(text)
+        if name in LARGE_OBJECT:
             self._session = self._tables.session(self._owner, reader)
             self._batch.append(text)
             self._batch_bytes += len(text)
             if self._batch_bytes >= _BATCH_BYTES:
                 self._run_batch()
-        elif is_sequence_value(text):
+        elif name == SEQUENCE_VALUE:
             self.flush()
             self._admin.execute(text)
         elif text.startswith(_AUTHORIZATION):

@@ -12,20 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.manifest import Contents, LargeObjectsEntry, SequenceEntry, TableEntry
+from pgkeeper.postgres.data_statements import LARGE_OBJECT_DATA, LO_OPEN, LOWRITE, SEQUENCE_VALUE, SETVAL, called
 from pgkeeper.postgres.dump_reader import CopyData, CopyEnd, CopyStart, DumpReader, Event, Statement, split_qualified
 
 _MODULUS = 1 << 256
 _AUTHORIZATION = b"SET SESSION AUTHORIZATION "
 _RESET_AUTHORIZATION = b"RESET SESSION AUTHORIZATION;"
 _SESSION = (_RESET_AUTHORIZATION, b"SET ", b"SELECT pg_catalog.set_config(", b"BEGIN;", b"COMMIT;")
-_LARGE_OBJECT = (b"SELECT pg_catalog.lo_open(", b"SELECT pg_catalog.lowrite(", b"SELECT pg_catalog.lo_close(")
+_DATA = (SEQUENCE_VALUE, *LARGE_OBJECT_DATA)
 _WITH_DATA = re.compile(
     rb"^(?:SET SESSION AUTHORIZATION [^;]*;)?(?:SELECT pg_catalog\.lo_create\(|REFRESH MATERIALIZED VIEW "
     rb"|(?:ALTER|COMMENT ON) LARGE OBJECT \d|(?:GRANT|REVOKE) [A-Z, ]+ ON LARGE OBJECT \d|SECURITY LABEL [^;]* ON LARGE OBJECT \d)"
 )
-_SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')*+)', (-?\d+), (true|false)\);", re.DOTALL)
-_LO_OPEN = re.compile(rb"SELECT pg_catalog\.lo_open\('(\d+)', \d+\);")
-_LOWRITE = re.compile(rb"SELECT pg_catalog\.lowrite\(0, '\\{1,2}x([0-9a-f]*+)'\);")
 
 
 Rows = tuple[tuple[bytes, ...], str]
@@ -129,18 +127,8 @@ def without_statements(contents: Contents, statements: Sequence[bytes]) -> Conte
 
 
 def is_schema(text: bytes) -> bool:
-    """Tell whether a statement makes or changes an object, rather than set up the session or carry data."""
-    return not (text.startswith(_SESSION) or is_large_object_data(text) or is_sequence_value(text))
-
-
-def is_large_object_data(text: bytes) -> bool:
-    """Tell whether a statement opens, writes or closes a large object."""
-    return text.startswith(_LARGE_OBJECT)
-
-
-def is_sequence_value(text: bytes) -> bool:
-    """Tell whether a statement sets a sequence's position."""
-    return text.startswith(b"SELECT pg_catalog.setval(")
+    """Tell whether a statement makes or changes an object, rather than set up the session or carry data. Raises as `called` does."""
+    return called(text) not in _DATA and not text.startswith(_SESSION)
 
 
 class _OrderFree:
@@ -235,17 +223,17 @@ class DumpUnderstanding:
             self._take_statement(event.text)
 
     def _take_statement(self, text: bytes) -> None:
-        if is_sequence_value(text):
+        name = called(text)
+        if name == SEQUENCE_VALUE:
             self._sequences.append(self._sequence(text))
-        elif is_large_object_data(text):
+        elif name in LARGE_OBJECT_DATA:
             self._large_object(text)
         elif said := self._statements.add(text):
             self._schema.add(said)
 
     def _sequence(self, text: bytes) -> SequenceEntry:
-        found = _SETVAL.fullmatch(text)
-        if found is None:
-            raise IntegrityError("the dump cannot be understood", "a sequence is set in an unknown way")
+        found = SETVAL.fullmatch(text)
+        assert found is not None
         name = found[1].replace(b"''", b"'")
         if not self.reader.standard_strings:
             name = name.replace(b"\\\\", b"\\")
@@ -253,14 +241,14 @@ class DumpUnderstanding:
         return SequenceEntry(schema_name=schema_name, name=sequence, last_value=int(found[2]), is_called=found[3] == b"true")
 
     def _large_object(self, text: bytes) -> None:
-        if found := _LOWRITE.fullmatch(text):
+        if found := LOWRITE.fullmatch(text):
             if self._object is None:
                 raise IntegrityError("the dump cannot be understood", "a large object is written before it is opened")
             oid, size, digest = self._object
             data = bytes.fromhex(found[1].decode())
             digest.update(data)
             self._object = (oid, size + len(data), digest)
-        elif found := _LO_OPEN.fullmatch(text):
+        elif found := LO_OPEN.fullmatch(text):
             self._object = (found[1], 0, hashlib.sha256())
         elif self._object is not None:
             oid, size, digest = self._object

@@ -23,6 +23,7 @@ def test_equal_contents_have_no_differences() -> None:
         (contents(table(rows=3)), "table public.posts: 3 rows found, 2 promised"),
         (contents(table(digest="c")), "table public.posts: 2 rows, but their content differs"),
         (contents(sequence=8), "sequence public.posts_id_seq: at 8, promised 7"),
+        (contents(sequence=7, is_called=False), "sequence public.posts_id_seq: at 7 (still to be given out), promised 7"),
         (contents(objects=1), "large objects: 1 with 0 bytes found"),
         (contents(schema="c"), "schema: 12 statements found, 12 promised, or other text"),
     ],

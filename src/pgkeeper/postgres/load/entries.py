@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgkeeper.host.processes import run_for_bytes
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import ConfigurationError, IntegrityError, OperationFailed, PgkeeperError
 from pgkeeper.postgres.encodings import decode_name
+from pgkeeper.postgres.restricted import Restricted
 from pgkeeper.postgres.statements import next_span
 
 _SECONDS = 600
@@ -22,6 +23,14 @@ _HEADER = re.compile(rb"^-- TOC entry (\d+) \(", re.MULTILINE)
 _AFTER = re.compile(rb"^-- Dependencies:((?: \d+)+)$", re.MULTILINE)
 _AUTHORIZATION = re.compile(rb"SET SESSION AUTHORIZATION (?:'((?:[^']|'')*)'|DEFAULT);", re.DOTALL)
 _ENCODING = re.compile(rb"SET client_encoding = '([A-Za-z0-9_]+)';")
+_SETS = re.compile(rb"SET \w+ = (?:\w+|'[^']*');|SELECT pg_catalog\.set_config\('search_path', '', false\);")
+# pg_restore's words (pg_backup_archiver.c, pg_backup_custom.c) for a file that is no archive, or not all of one.
+_NO_ARCHIVE = re.compile(
+    "does not appear to be a valid archive|did not find magic string|could not read from input file|unexpected end of file|too short"
+    "|text format dump|out of range -- perhaps a corrupt TOC|invalid dumpId|sanity check on integer size|unrecognized (?:file format|data"
+    " block type|encoding)|invalid (?:ENCODING|STDSTRINGS|SEARCHPATH) item|unexpected (?:section|data offset|block)|could not uncompress"
+)
+_TOO_NEW = re.compile(r"unsupported version \(([0-9.]+)\) in file header")
 _STANDING = (b"SET default_tablespace = ", b"SET default_table_access_method = ")
 
 
@@ -78,12 +87,16 @@ def read_entries(
     """Return what the archive holds, as `program` (a pg_restore) reads it.
 
     `descriptors` are open files of ours that reading `archive` takes. Without `tablespaces` everything goes to the database's own.
-    Raises OperationFailed with pg_restore's words, IntegrityError for a script that cannot be understood.
+    Raises IntegrityError for what is no whole archive, or a script that cannot be understood; ConfigurationError where pg_restore is too
+    old for it; OperationFailed with pg_restore's words otherwise.
     """
 
     def ask(*options: str) -> bytes:
         arguments: list[str | Path] = [program, *options, *([] if tablespaces else ["--no-tablespaces"]), archive]
-        return run_for_bytes(arguments, environment, timeout=_SECONDS, descriptors=descriptors)[0]
+        try:
+            return run_for_bytes(arguments, environment, timeout=_SECONDS, descriptors=descriptors)[0]
+        except OperationFailed as error:
+            raise _as_found(error) from error
 
     def listed(*options: str) -> list[tuple[int, str]]:
         # Names may hold all that Python takes for a line's end; pg_restore itself ends lines with \n alone.
@@ -114,17 +127,19 @@ def _parts(script: bytes, *, owners: bool) -> tuple[tuple[bytes, ...], dict[int,
     part: _Part | None = None
     owner, standing = "", dict.fromkeys(_STANDING, b"")
     position, standard, encoding = 0, True, "UTF8"
+    restricted = Restricted()
     while (span := next_span(script, position, standard_strings=standard, at_end=True)) is not None:
         between, text = script[position : span.start], script[span.start : span.end]
         position = span.end
         part = _begun(between, parts, owner, standing) or part
         if span.kind == "meta":
-            _require_restrict(text)
+            restricted.take(text)
         elif owners and (said := _AUTHORIZATION.fullmatch(text)):
             owner = _name(said[1] or b"", encoding, standard_strings=standard)
         elif text.startswith(_STANDING):
             standing |= {name: text for name in _STANDING if text.startswith(name)}
         elif part is None:
+            _require_setting(text)
             preamble.append(text)
             standard = standard and text != b"SET standard_conforming_strings = off;"
             encoding = found[1].decode() if (found := _ENCODING.fullmatch(text)) else encoding
@@ -152,7 +167,18 @@ def _begun(between: bytes, parts: dict[int, _Part], owner: str, standing: dict[b
     return part
 
 
-def _require_restrict(command: bytes) -> None:
-    r"""Only `\restrict` and its end may stand between pg_dump's statements."""
-    if not command.startswith((b"\\restrict ", b"\\unrestrict ")):
-        raise IntegrityError("the backup's schema cannot be understood", "a psql command stands between its statements")
+def _require_setting(text: bytes) -> None:
+    """What sets a session up is run by superusers, so it may call nothing."""
+    if not _SETS.fullmatch(text):
+        raise IntegrityError("the backup's schema cannot be understood", "something else than settings stands before its entries")
+
+
+def _as_found(error: OperationFailed) -> PgkeeperError:
+    """Return what it means that pg_restore failed: damage only where it says that the file is no archive."""
+    if found := _TOO_NEW.search(error.why):
+        why = f"its format {found[1]} is newer than the pg_restore of this host"
+        hint = "install the PostgreSQL client that made it, or a newer one"
+        return ConfigurationError("the backup's schema.dump cannot be read", why, hint)
+    if _NO_ARCHIVE.search(error.why):
+        return IntegrityError("the backup's schema.dump is no whole archive", error.why)
+    return error
