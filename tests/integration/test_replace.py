@@ -274,6 +274,19 @@ def test_an_owner_who_cannot_use_it_gets_the_old_one_back(pgkeeper: Pgkeeper) ->
         cluster.psql("postgres", "drop role tenant;")
 
 
+def test_a_database_whose_views_stay_empty_replaces_nothing_and_is_kept_beside(pgkeeper: Pgkeeper) -> None:
+    view = "create materialized view v as select 1 / (current_database() = 'app')::int from kept;"
+    pgkeeper.create_database("app", TABLES + view)
+    backup_id, before = pgkeeper.backup("app"), databases(pgkeeper)
+    error = pgkeeper("restore", backup_id, *CONFIRMED).exits(REFUSED).error
+    assert "REFRESH MATERIALIZED VIEW public.v failed: division by zero" in error
+    (kept,) = databases(pgkeeper).keys() - before.keys()
+    assert kept in error
+    assert databases(pgkeeper)["app"] == before["app"]
+    assert count(pgkeeper, opened(pgkeeper, kept)) == 100
+    assert any("the view is there, but empty" in warning for warning in pgkeeper.restore(backup_id, "--to", "beside")["warnings"])
+
+
 def killed(pgkeeper: Pgkeeper, when: str, step: str, *arguments: str) -> None:
     """Run a command that is killed at a line of its journal."""
     process = pgkeeper.program(KILLED, when, step, *arguments)

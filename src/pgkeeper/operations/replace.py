@@ -137,7 +137,7 @@ class _Replacing:
         name = self._next
         restored = DatabaseRestore(
             self._session, self._cluster, at_hand, self._manifest, name, server(self._settings), self._progress,
-            trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True,
+            trust_database=self._request.trust_database, globals_mode=self._request.globals_mode, closed=True, views_filled=True,
         ).run()  # fmt: skip
         journal.note("restored", new_oid=database_oid(self._session, name))
         return restored

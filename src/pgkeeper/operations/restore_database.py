@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pgkeeper.host.beside import Beside
 from pgkeeper.model.comparison import differences
-from pgkeeper.model.errors import IntegrityError, PgkeeperError
+from pgkeeper.model.errors import IntegrityError, PgkeeperError, RefusedError
 from pgkeeper.model.manifest import DATABASE_FILE, SCHEMA_FILE, Manifest
 from pgkeeper.model.names import fit_name
 from pgkeeper.model.progress import Progress
@@ -51,7 +51,8 @@ class DatabaseRestore:
 
     `trust_database` lets superusers do everything. `throwaway` says that the whole server is a sandbox that is gone afterwards: nothing
     needs to be cleared, and what an owner may not do with its own rights is done by a superuser, with a warning, instead of refused.
-    `closed` lets nobody into the finished database. `globals_mode` says which of the backup's roles come back with it.
+    `closed` lets nobody into the finished database. With `views_filled` a materialized view that can't be filled is a failure, and no
+    warning. `globals_mode` says which of the backup's roles come back with it.
     """
 
     admin: Session
@@ -64,6 +65,7 @@ class DatabaseRestore:
     trust_database: bool = False
     throwaway: bool = False
     closed: bool = False
+    views_filled: bool = False
     globals_mode: GlobalsMode = "missing"
 
     def __post_init__(self) -> None:
@@ -145,6 +147,8 @@ class DatabaseRestore:
             build.foreign_keys()
         with self.phase("materialized views"):
             build.fill_views(refreshes)
+            if self.views_filled:
+                self._require_views(build)
         with self.phase("event triggers"):
             build.finish_schema()
         with self.phase("compare and analyze"):
@@ -152,6 +156,14 @@ class DatabaseRestore:
         with self.phase("open"):
             build.close()
             self.result.warnings += open_database(self.admin, self._partial, self.target, self.manifest.database, closed=self.closed)
+
+    def _require_views(self, build: DatabaseBuild) -> None:
+        if build.unfilled:
+            raise RefusedError(
+                "materialized views that were filled would be empty",
+                "; ".join(map(str, build.unfilled.values())),
+                "restore with --to, fill them there with REFRESH MATERIALIZED VIEW, and rename the databases yourself",
+            )
 
     def _entries(self) -> Entries:
         """Read the schema's archive with the pg_restore of this server's version, or of the backup's if that is newer."""
@@ -196,7 +208,7 @@ class DatabaseRestore:
                 f" this is {self.cluster.major}"
             )
         lines = compare_database(
-            self._dumper(self._partial), self.backup, self.manifest, self.progress, with_schema=self._same_major, unfilled=build.unfilled,
+            self._dumper(self._partial), self.backup, self.manifest, self.progress, with_schema=self._same_major, unfilled=tuple(build.unfilled),
             promised_statements=self._promised, reprinted=lambda: self._reprinted(entries),
         )  # fmt: skip
         _require_none(lines, "what was restored differs from the backup's manifest")

@@ -33,7 +33,7 @@ SELECT r.rolname AS name, r.rolsuper AS superusers FROM pg_class c JOIN pg_roles
 class DatabaseBuild:
     """The database `name`, built from a backup's `entries` and data; call the steps in their order.
 
-    `admin` is a superuser's session in the maintenance database. With `trusted` everything is done by superusers. `shut_in` says that
+    `unfilled` are the statements of materialized views that could not be filled, and why. `admin` is a superuser's session in the maintenance database. With `trusted` everything is done by superusers. `shut_in` says that
     the server is a sandbox: what an owner may not do with its own rights is done by a superuser, with a warning. `warnings` gets what
     cost nothing.
     """
@@ -51,7 +51,7 @@ class DatabaseBuild:
         shut_in: bool,
     ) -> None:
         self.name = name
-        self.unfilled: list[bytes] = []
+        self.unfilled: dict[bytes, PgkeeperError] = {}
         self._server = server
         self._admin = admin
         self._major = major
@@ -118,10 +118,10 @@ class DatabaseBuild:
         try:
             for statement in refreshes:
                 try:
-                    with told(statement.decode("utf-8", "replace").rstrip(";")):
+                    with told(_words(statement)):
                         self._fill_view(sessions, statement)
                 except PgkeeperError as error:
-                    self.unfilled.append(statement)
+                    self.unfilled[statement] = error
                     self.warnings.append(f"{error}; the view is there, but empty")
         finally:
             sessions.close()
@@ -151,7 +151,7 @@ class DatabaseBuild:
         """End all sessions, and take away the roles that logged in. The database must be whole, or gone."""
         self.leave()
         self._logins.drop()
-        self.warnings += self._logins.warnings
+        self.warnings += [*self._surroundings.warnings, *self._logins.warnings]
 
     def leave(self, *, tidy: bool = True) -> None:
         """End all sessions; with `tidy` what we lent in the database ends as well, if it can still be reached."""
@@ -217,4 +217,8 @@ class DatabaseBuild:
             admin.execute(statement)
             return
         session = admin if row["superusers"] or self._trusted else sessions.of(row["name"])
-        self._surroundings.retry(session, admin, row["name"], lambda: session.execute(statement))
+        self._surroundings.retry(session, admin, row["name"], lambda: session.execute(statement), _words(statement))
+
+
+def _words(refresh: bytes) -> str:
+    return refresh.decode("utf-8", "replace").rstrip(";")

@@ -215,7 +215,7 @@ class SchemaRestore:
     def _by_names(self, entry: Entry, owner: str | None, session: Session, work: Callable[[], None]) -> None:
         """Do `work`, once more where it needs the path of its owner. A superuser gets none but a superuser's."""
         if owner is not None or self._logins is None or entry.owner in self._superusers:
-            self._surroundings.retry(session, self._admin, entry.owner, work)
+            self._surroundings.retry(session, self._admin, entry.owner, work, _words(entry.bare[0]) if entry.bare else "")
         else:
             work()
 

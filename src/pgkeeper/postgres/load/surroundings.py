@@ -22,6 +22,7 @@ from pgkeeper.postgres.stored_settings import search_path
 _NOT_FOUND = (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedObject)
 # PostgreSQL's own and its languages': plperl, plv8, pgaudit.
 _LIBRARIES = ("pl", "pg", "auto_explain")
+_MOST_NAMED = 10
 _OF_OTHERS = """
 SELECT FROM (
     SELECT pronamespace AS schema, proowner AS owner FROM pg_proc UNION ALL SELECT oprnamespace, oprowner FROM pg_operator
@@ -41,6 +42,19 @@ class Surroundings:
         self._superusers = {role.name for role in manifest.cluster.roles if role.superuser}
         self._extensions = {extension.name for extension in manifest.database.extensions}
         self._trusted = trusted
+        self._needed_path: list[str] = []
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to tell the owner of objects that only their owner's path made possible: plain pg_restore makes none of these."""
+        if not self._needed_path:
+            return []
+        names = "; ".join(self._needed_path[:_MOST_NAMED])
+        more = f"; and {len(self._needed_path) - _MOST_NAMED} more" if len(self._needed_path) > _MOST_NAMED else ""
+        return [
+            f"found by the search_path of their owners alone, so psql and pg_restore would not make or fill these: {names}{more}"
+            " (write schemas before the names in what they call, or let the functions SET search_path)"
+        ]
 
     def give(self, session: Session, owner: str | None) -> None:
         """Let a session of `owner` (None for a superuser) have the settings that are meant for it; what the server refuses is left out."""
@@ -66,10 +80,10 @@ class Surroundings:
         """Set the path of a session to the one that `owner` has in the database. Raises psycopg.Error."""
         _set_path(session, self._stored(owner))
 
-    def retry(self, session: Session, admin: Session, owner: str, work: Callable[[], object]) -> None:
+    def retry(self, session: Session, admin: Session, owner: str, work: Callable[[], object], what: str = "") -> None:
         """Do `work` in `session`, whose path is empty; when it finds no object of some name, once more with the path of `owner`.
 
-        `work` must leave nothing where it fails. `session` acts as `owner`, or is a superuser's; for that everything in the path must be a
+        Then `what` it made is among the `warnings`. `work` must leave nothing where it fails. `session` acts as `owner`, or is a superuser's; for that everything in the path must be a
         superuser's. `admin` is a superuser's session in the same database. Raises what `work` raises.
         """
         try:
@@ -81,6 +95,7 @@ class Surroundings:
             _set_path(session, path)
             try:
                 work()
+                self._needed_path += [what] if what else []
             finally:
                 with suppress(psycopg.Error):
                     session.execute("SET search_path = ''")
