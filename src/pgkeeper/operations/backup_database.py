@@ -28,6 +28,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.operations.places import STORE_WAIT, local_store, server, store_lock
 from pgkeeper.postgres.dump import Dumper, Snapshot
 from pgkeeper.postgres.facts import ClusterIdentity, read_cluster, read_database
+from pgkeeper.postgres.partitions import moving_rows
 from pgkeeper.postgres.planned_code import filters_run_no_code
 from pgkeeper.postgres.server import ChangedMeanwhileError, LockTimeoutError, told
 from pgkeeper.postgres.server_config import server_config_tar
@@ -113,9 +114,12 @@ def _attempt(
             facts = read_database(maintenance, snapshot.session, database)
             roles = read_cluster(maintenance, store.home.name)
             expected = ExpectedTables(snapshot.session)
+            moving = moving_rows(snapshot.session)
+            warnings += moving.warnings
             dumper = Dumper(
-                server(settings), database, cluster.major, f"pgkeeper {uuid.uuid4().hex[:12]}", settings.lock_timeout_seconds, progress
-            )
+                server(settings), database, cluster.major, f"pgkeeper {uuid.uuid4().hex[:12]}", settings.lock_timeout_seconds, progress,
+                through_roots=moving.through_roots,
+            )  # fmt: skip
             progress.phase(f"schema of {database}")
             schema = write_file(place / SCHEMA_FILE, dumper.schema(snapshot.name, facts.encoding))
             progress.phase(f"dump of {database}")

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgkeeper.host.beside import Beside
 from pgkeeper.model.comparison import differences
@@ -21,6 +21,7 @@ from pgkeeper.postgres.load.database_build import DatabaseBuild
 from pgkeeper.postgres.load.entries import Entries, read_entries
 from pgkeeper.postgres.load.logins import require_login
 from pgkeeper.postgres.new_database import PARTIAL_PREFIX, database_exists, open_database, set_aside
+from pgkeeper.postgres.partitions import partitions
 from pgkeeper.postgres.programs import program
 from pgkeeper.postgres.roles import GlobalsMode, apply_roles, require_roles
 from pgkeeper.postgres.schema_comparison import Statements, schema_differences
@@ -207,8 +208,12 @@ class DatabaseRestore:
                 f"the schema's text was not compared: the backup is from PostgreSQL {self.manifest.cluster.major},"
                 f" this is {self.cluster.major}"
             )
+        with build.connect() as session:
+            # As the backup was dumped: through the roots of partitions, or each partition by itself.
+            through_roots = partitions(session).isdisjoint((table.schema_name, table.name) for table in self.manifest.contents.tables)
+        dumper = replace(self._dumper(self._partial), through_roots=through_roots)
         lines = compare_database(
-            self._dumper(self._partial), self.backup, self.manifest, self.progress, with_schema=self._same_major, unfilled=tuple(build.unfilled),
+            dumper, self.backup, self.manifest, self.progress, with_schema=self._same_major, unfilled=tuple(build.unfilled),
             promised_statements=self._promised, reprinted=lambda: self._reprinted(entries),
         )  # fmt: skip
         _require_none(lines, "what was restored differs from the backup's manifest")

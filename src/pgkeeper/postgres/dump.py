@@ -60,7 +60,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Dumper:
-    """Runs PostgreSQL's dump programs against one database of one server."""
+    """Runs PostgreSQL's dump programs against one database of one server.
+
+    With `through_roots` the rows of partitions are dumped as rows of the root of their tree (`partitions.py`).
+    """
 
     server: Server
     database: str
@@ -68,10 +71,11 @@ class Dumper:
     tag: str
     lock_timeout_seconds: int
     progress: Progress
+    through_roots: bool = False
 
     def data(self, snapshot: str | None, encoding: str) -> Iterator[bytes]:
         """Yield the plain SQL dump of the whole database in chunks of at most 1 MiB, under `snapshot` or one of its own."""
-        return self._pg_dump(snapshot, encoding, "--format=plain")
+        return self._pg_dump(snapshot, encoding, "--format=plain", *(["--load-via-partition-root"] if self.through_roots else []))
 
     def schema(self, snapshot: str, encoding: str) -> Iterator[bytes]:
         """Yield the schema in pg_dump's custom format, which gives pg_restore its dependency order."""

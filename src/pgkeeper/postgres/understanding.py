@@ -52,7 +52,8 @@ def order_free_digests(
                 rows, rest = digests.get(names), b""
                 if rows is not None:
                     named = event.columns
-                    order = _order(named, like[names][0]) if like and names in like else None
+                    # A tree's partitions come one after the other, and may have their columns in other places.
+                    order = _order(named, like[names][0] if like and names in like else columns[names])
                     columns[names] = named if order is None else tuple(named[place] for place in order)
             elif isinstance(event, CopyData) and rows is not None:
                 *lines, rest = (rest + bytes(event.data)).split(b"\n")

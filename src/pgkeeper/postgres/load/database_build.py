@@ -33,9 +33,9 @@ SELECT r.rolname AS name, r.rolsuper AS superusers FROM pg_class c JOIN pg_roles
 class DatabaseBuild:
     """The database `name`, built from a backup's `entries` and data; call the steps in their order.
 
-    `unfilled` are the statements of materialized views that could not be filled, and why. `admin` is a superuser's session in the maintenance database. With `trusted` everything is done by superusers. `shut_in` says that
+    `admin` is a superuser's session in the maintenance database. With `trusted` everything is done by superusers. `shut_in` says that
     the server is a sandbox: what an owner may not do with its own rights is done by a superuser, with a warning. `warnings` gets what
-    cost nothing.
+    cost nothing. `unfilled` are the statements of materialized views that could not be filled, and why.
     """
 
     def __init__(

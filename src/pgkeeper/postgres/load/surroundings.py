@@ -51,10 +51,11 @@ class Surroundings:
             return []
         names = "; ".join(self._needed_path[:_MOST_NAMED])
         more = f"; and {len(self._needed_path) - _MOST_NAMED} more" if len(self._needed_path) > _MOST_NAMED else ""
-        return [
+        warning = (
             f"found by the search_path of their owners alone, so psql and pg_restore would not make or fill these: {names}{more}"
             " (write schemas before the names in what they call, or let the functions SET search_path)"
-        ]
+        )
+        return [warning]
 
     def give(self, session: Session, owner: str | None) -> None:
         """Let a session of `owner` (None for a superuser) have the settings that are meant for it; what the server refuses is left out."""
@@ -83,8 +84,9 @@ class Surroundings:
     def retry(self, session: Session, admin: Session, owner: str, work: Callable[[], object], what: str = "") -> None:
         """Do `work` in `session`, whose path is empty; when it finds no object of some name, once more with the path of `owner`.
 
-        Then `what` it made is among the `warnings`. `work` must leave nothing where it fails. `session` acts as `owner`, or is a superuser's; for that everything in the path must be a
-        superuser's. `admin` is a superuser's session in the same database. Raises what `work` raises.
+        Then `what` it made is among the `warnings`. `work` must leave nothing where it fails. `session` acts as `owner`, or is a
+        superuser's; for that everything in the path must be a superuser's. `admin` is a superuser's session in the same database. Raises
+        what `work` raises.
         """
         try:
             work()
