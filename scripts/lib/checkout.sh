@@ -81,6 +81,12 @@ need_postgresql() {
   return "$status"
 }
 
+# newest_postgresql: the major version of the newest server here.
+newest_postgresql() {
+  local servers=(/usr/lib/postgresql/*/bin/postgres)
+  printf '%s\n' "${servers[@]}" | cut --delimiter=/ --fields=5 | sort --numeric-sort | tail --lines=1
+}
+
 # prepare_venv: makes .venv with the system's Python from requirements/dev.lock, and again whenever one of these changes.
 prepare_venv() {
   [[ -x $SYSTEM_PYTHON ]] || die "$SYSTEM_PYTHON is missing; install it with: apt-get install python3"

@@ -30,11 +30,15 @@ SETTER = {"postgres": "database app", OWNER: f"role {OWNER} in database app"}
 FOREIGN = f"""
 reset role; create function norm(varchar) returns text language sql as 'select 1'; alter function norm(varchar) owner to {OTHER};
 """
-# As postgis_topology looks for the usual path, and periods guards privileges that it keeps alike.
+# As postgis_topology looks for the usual path, pg_cron keeps rows of users apart, and periods guards privileges that it keeps alike.
 EXTENSION = """
 create function pgk_gave() returns text language sql immutable as 'select 1::text';
 select pg_catalog.set_config('search_path', reset_val, true) from pg_catalog.pg_settings where name = 'search_path';
 create table pgk_kept as select pgk_gave() as gave;
+create table pgk_rows (line text);
+alter table pgk_rows enable row level security;
+create policy pgk_none on pgk_rows using (false);
+select pg_catalog.pg_extension_config_dump('pgk_rows', '');
 create function pgk_guard() returns event_trigger language plpgsql as $$
 begin raise exception 'privileges are kept' ; end $$;
 create event trigger pgk_guard on ddl_command_end when tag in ('GRANT', 'REVOKE') execute function pgk_guard();
@@ -108,13 +112,16 @@ def test_a_name_without_a_schema_never_leads_to_code_of_a_third_role(keeper: Pgk
     assert "norm(text) does not exist" in keeper("restore", keeper.backup("app"), "--to", "beside").exits(FAILED).error
 
 
-def test_an_extension_finds_the_usual_path_and_its_event_triggers_are_not_in_the_way(keeper: Pgkeeper, extension: str) -> None:
+def test_an_extension_finds_the_usual_path_and_what_it_guards_is_not_in_the_way(keeper: Pgkeeper, extension: str) -> None:
     privileges = f"create table t (a int); insert into t values (1); grant select on t to {OTHER}; revoke insert on t from postgres;"
-    keeper.create_database("app", f"{privileges}create extension {extension};alter database app set work_mem = '5MB';")
+    keeper.create_database(
+        "app", f"{privileges}create extension {extension}; insert into pgk_rows values ('kept'); alter database app set work_mem = '5MB';"
+    )
     backup_id = keeper.backup("app")
     keeper("verify", backup_id, "--level", "restore").exits(DONE)
     keeper.restore(backup_id, "--to", "beside")
     assert_same_database(keeper.cluster, "app", "beside")
+    assert keeper.cluster.query("select line from pgk_rows", database="beside") == [("kept",)]
 
 
 @pytest.mark.parametrize("maker", MAKERS)

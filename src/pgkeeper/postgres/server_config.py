@@ -28,7 +28,7 @@ SELECT name, path FROM (
 """
 _SETTINGS = """
 SELECT format('%s = %L', name, current_setting(name)) AS line FROM pg_settings
-WHERE source NOT IN ('default', 'override', 'client', 'session', 'command line') ORDER BY name
+WHERE source NOT IN ('default', 'override', 'client', 'session') ORDER BY name
 """
 
 

@@ -88,9 +88,10 @@ class Cluster:
         (self.data / "pg_hba.conf").write_text(ACCESS)
         (self.data / "pg_ident.conf").write_text(IDENTITIES)
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        self._as_server("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.data / "server.log"))
+    def start(self, *settings: str) -> None:
+        """Start the server with these `settings` on its command line, and wait until it answers."""
+        options = [f"-o-c {setting}" for setting in settings]
+        self._as_server("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.data / "server.log"), *options)
 
     def stop(self) -> None:
         """Stop the server, ending all its sessions."""

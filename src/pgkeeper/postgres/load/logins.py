@@ -92,7 +92,10 @@ class Logins:
         self._roles[owner] = name = _create_role(self._admin)
         identifier = sql.Identifier(name)
         self._admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(self._database), identifier))
-        if owner != NOBODY:
+        if owner == NOBODY:
+            # An extension may keep the rows of its tables apart by policies, which are there before the rows are.
+            self._admin.execute(sql.SQL("ALTER ROLE {} BYPASSRLS").format(identifier))
+        else:
             # Since PostgreSQL 16 each membership says for itself what it brings.
             options = sql.SQL("WITH INHERIT TRUE, SET TRUE" if self._admin.info.server_version >= 160000 else "")
             # Roles' names lie there in the encoding of whoever made them: one database's sessions all see them the same.
