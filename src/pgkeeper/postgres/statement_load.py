@@ -70,7 +70,7 @@ class StatementLoad:
         read_as_written(self._admin, self._reader)
         for start in range(0, len(self._last), _LOCKED_AT_ONCE):
             self._admin.execute(b"\n".join(self._last[start : start + _LOCKED_AT_ONCE]))
-        self._admin.execute("RESET client_encoding; RESET standard_conforming_strings")
+        self._admin.execute(b"RESET client_encoding; RESET standard_conforming_strings")
 
     def flush(self) -> None:
         """Send and commit what large objects are under way."""
