@@ -134,6 +134,22 @@ class LockTimeoutError(BusyError):
     """Something in a database stayed locked longer than we wait; the work may be tried again as a whole."""
 
 
+class RecoveryConflictError(OperationFailed):
+    """A standby ended our reading, since its replay of the log needed what was read; the work may be tried again as a whole."""
+
+
+CONFLICT_HINT = (
+    "on this standby run `ALTER SYSTEM SET hot_standby_feedback = on` and `SELECT pg_reload_conf()`, or raise max_standby_streaming_delay"
+    " and max_standby_archive_delay above what a backup takes"
+)
+"""What lets a standby be read for long (PostgreSQL documentation, "Handling Query Conflicts")."""
+
+
+def is_recovery_conflict(words: str) -> bool:
+    """Tell whether the server says that it ended a statement or a session for its replay: SQLSTATE 40001, or 57P04, with these words."""
+    return "due to conflict with recovery" in words
+
+
 @dataclass(frozen=True)
 class Server:
     """How to reach one PostgreSQL instance: libpq's `PG…` variables, as settings gave them."""
@@ -235,6 +251,8 @@ def told(what: str) -> Iterator[None]:
         if isinstance(error, psycopg.errors.LockNotAvailable):
             hint = "end the blocking session or raise BACKUP_LOCK_TIMEOUT_SECONDS"
             raise LockTimeoutError(f"{what} failed", "something stayed locked for too long", hint) from error
+        if is_recovery_conflict(str(error)):
+            raise RecoveryConflictError(f"{what} failed", " ".join(str(error).split()), CONFLICT_HINT) from error
         words = error.diag.message_primary or str(error) or type(error).__name__
         raise OperationFailed(f"{what} failed", " ".join(words.split()), error.diag.message_hint or "") from error
 
