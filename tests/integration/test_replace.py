@@ -370,6 +370,99 @@ def test_a_replaced_database_is_dropped_when_its_time_is_over_unless_somebody_to
     assert count(pgkeeper, "app") == 100
 
 
+def flags(pgkeeper: Pgkeeper, name: str) -> tuple[object, ...]:
+    return pgkeeper.cluster.query("select datistemplate, datallowconn, datconnlimit from pg_database where datname = %s", name)[0]
+
+
+def age_journals(pgkeeper: Pgkeeper) -> None:
+    """Let every replacement have begun long ago."""
+    for journal in pgkeeper.state.rglob("*.jsonl"):
+        first, rest = journal.read_text().split("\n", 1)
+        journal.write_text(json.dumps({**json.loads(first), "at": "2026-01-01T00:00:00Z"}) + "\n" + rest)
+
+
+@pytest.fixture
+def template(pgkeeper: Pgkeeper) -> str:
+    """A backup of the database `app`, a template with all else that a database may have of its own, and a subscription at that time."""
+    pgkeeper.create_database("app", TABLES)
+    pgkeeper.cluster.psql(
+        "app",
+        "alter database app connection limit 7; alter database app set default_transaction_read_only = on; comment on database app is 'x';"
+        "revoke all on database app from public; alter database app is_template true;"
+        "create subscription sub_1 connection 'host=192.0.2.1' publication p with (connect = false, slot_name = none);",
+    )
+    backup_id = pgkeeper.backup("app")
+    pgkeeper.cluster.psql("app", "set default_transaction_read_only = off; drop subscription sub_1;")
+    return backup_id
+
+
+def test_a_template_is_replaced_and_the_old_one_dropped_as_any_other_database(pgkeeper: Pgkeeper, template: str) -> None:
+    backup_id = pgkeeper.backup("app")
+    replace(pgkeeper, backup_id)
+    assert flags(pgkeeper, "app") == (True, True, 7)
+    after = undo(pgkeeper)["kept_as"]
+    assert flags(pgkeeper, "app") == (True, True, 7)
+    assert flags(pgkeeper, after) == (False, True, 0), "whoever may create databases could copy a template"
+    kept = replace(pgkeeper, backup_id)["kept_as"]
+    settled(pgkeeper)
+    age_journals(pgkeeper)
+    assert pgkeeper("expire", "--json").exits(DONE).json["replaced"] == [kept]
+    assert kept not in databases(pgkeeper)
+
+
+# Runs the command line, and ties production to its database once the other one is restored.
+TIED_LATE = """
+import sys
+from pgkeeper.host.journal import Journal
+from pgkeeper.postgres.server import Server
+from pgkeeper.settings import load_settings
+append = Journal.append
+def append_and_tie(journal, entry):
+    append(journal, entry)
+    if entry["step"] == "restored":
+        with Server(load_settings().libpq).connect("app") as session:
+            session.execute("SELECT pg_create_logical_replication_slot('slot_1', 'test_decoding')")
+Journal.append = append_and_tie
+from pgkeeper.cli.app import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_a_replacement_that_is_refused_late_leaves_no_copy_and_stands_in_nobodys_way(pgkeeper: Pgkeeper, template: str) -> None:
+    before = databases(pgkeeper)
+    process = pgkeeper.program(TIED_LATE, "restore", template, *CONFIRMED)
+    pgkeeper.cluster.execute("select pg_drop_replication_slot('slot_1')")
+    assert process.returncode == REFUSED, process.stderr
+    assert "logical replication slots: slot_1" in process.stderr
+    assert "app is as it was before" in process.stderr
+    assert databases(pgkeeper) == before
+    assert pgkeeper("restore", "--resume", "--json").exits(DONE).json["settled"] == []
+
+
+# Runs the command line with a server that will not drop the restored database.
+NOT_DROPPED = """
+import sys
+import psycopg
+from pgkeeper.operations import settle
+def refuse(server, session, name):
+    raise psycopg.errors.ObjectInUse("it is in use")
+settle.drop_database = refuse
+""" + TIED_LATE.lstrip()
+
+
+def test_what_could_not_be_dropped_is_said_and_goes_with_the_next_expiry(pgkeeper: Pgkeeper, app: str) -> None:
+    before = databases(pgkeeper)
+    process = pgkeeper.program(NOT_DROPPED, "restore", app, *CONFIRMED)
+    pgkeeper.cluster.execute("select pg_drop_replication_slot('slot_1')")
+    (left,) = databases(pgkeeper).keys() - before.keys()
+    assert process.returncode == REFUSED, process.stderr
+    assert f"{left} is still there" in process.stderr
+    pgkeeper("backup", "--database", "app").exits(DONE)
+    settled(pgkeeper)
+    assert pgkeeper("expire", "--json").exits(DONE).json["replaced"] == [left]
+    assert databases(pgkeeper) == before
+
+
 def unfinished(pgkeeper: Pgkeeper) -> tuple[set[str], set[str]]:
     """The databases and roles that a restore makes to work in."""
     made = "select datname from pg_database where datname like 'pgkeeper_partial_%'"

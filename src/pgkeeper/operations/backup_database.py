@@ -30,7 +30,7 @@ from pgkeeper.postgres.dump import Dumper, Snapshot
 from pgkeeper.postgres.facts import ClusterIdentity, read_cluster, read_database
 from pgkeeper.postgres.partitions import moving_rows
 from pgkeeper.postgres.planned_code import filters_run_no_code
-from pgkeeper.postgres.server import ChangedMeanwhileError, LockTimeoutError, told
+from pgkeeper.postgres.server import ChangedMeanwhileError, LockTimeoutError, RecoveryConflictError, told
 from pgkeeper.postgres.server_config import server_config_tar
 from pgkeeper.postgres.tables import ExpectedTables, in_system_schemas, require_same_labels, require_untouched
 from pgkeeper.postgres.understanding import DumpUnderstanding
@@ -64,7 +64,8 @@ def back_up_database(
 ) -> tuple[LocalCopy | None, Manifest]:
     """Make one backup and return where it lies (None unless `keep`) and its manifest; the caller holds the database's `dump_lock`.
 
-    When a table stays locked or changes underneath, the whole dump is given up and tried again, so that nobody queues behind us for long.
+    When a table stays locked or changes underneath, or a standby ends what reads it, the whole dump is given up and tried again, so that
+    nobody queues behind us for long.
     Raises PgkeeperError or OSError; then nothing was published and nothing is left.
     """
     store = local_store(settings)
@@ -78,13 +79,14 @@ def back_up_database(
         tolerated = restless or frozenset() if attempt == _TRIES else frozenset()
         try:
             return _attempt(store, cluster, database, settings, progress, keep=keep, tolerated=tolerated, purpose=purpose)
-        except (LockTimeoutError, ChangedMeanwhileError) as error:
+        except (LockTimeoutError, ChangedMeanwhileError, RecoveryConflictError) as error:
             if attempt == _TRIES:
                 raise
             touched = error.tables if isinstance(error, ChangedMeanwhileError) else frozenset()
             restless = touched if restless is None else restless & touched
             progress.note(f"{error.what}; trying again ({attempt + 1} of {_TRIES})")
-            time.sleep(min(_PAUSE_SECONDS if isinstance(error, LockTimeoutError) else attempt, settings.lock_timeout_seconds))
+            pause = attempt if isinstance(error, ChangedMeanwhileError) else _PAUSE_SECONDS
+            time.sleep(min(pause, settings.lock_timeout_seconds))
     raise AssertionError("unreachable")
 
 

@@ -5,6 +5,7 @@ has the name already, with the old one otherwise.
 """
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from pgkeeper.model.errors import OperationFailed, PgkeeperError, RefusedError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement
 from pgkeeper.operations.replacements import ReplacementJournal
-from pgkeeper.operations.settle import settle_one
+from pgkeeper.operations.settle import settled_if_it_fails
 from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.owners import Owners, ask_owners
 from pgkeeper.postgres.server import Server, Session, told
@@ -42,35 +43,34 @@ class ChangeOver:
 
     def run(self, journal: ReplacementJournal, replacement: Replacement) -> float:
         """Change over and return the seconds during which production was down. Raises PgkeeperError after everything is up again."""
-        services = Services(self.settings.app_services, self.settings.state_dir)
         database = replacement.database
         # A dump would be cut off by the swap, and one that begins now would be of nobody knows which database.
-        with exclusive(self.settings.state_dir, f"dump {self.cluster.label} {database}", f"a backup of {database}", self.wait):
+        dumps = exclusive(self.settings.state_dir, f"dump {self.cluster.label} {database}", f"a backup of {database}", self.wait)
+        # Whatever refuses us here refuses us late: a restored database waits to take production's place. Dumps stay out until that is
+        # settled.
+        with ExitStack() as held, settled_if_it_fails(journal, self.settings, self.progress), told("the change-over"):
+            held.enter_context(dumps)
             require_free(self.session, database)
             before = ask_owners(self.server, database, self.cluster.major)
             began = time.monotonic()
-            try:
-                with told("the change-over"):
-                    self.progress.phase("stop services")
-                    journal.note("stopping")
-                    services.stop()
-                    self.progress.phase("swap")
-                    journal.note("closing")
-                    close_database(self.session, replacement.old_oid)
-                    journal.note("swapping")
-                    swap(self.session, replacement.old_oid, replacement.old_name, replacement.new_oid)
-                    self._look(replacement, before)
-                    self.progress.phase("start services")
-                    journal.note("starting")
-                    services.start()
-            except PgkeeperError as error:
-                said = self._recover(journal)
-                raise error.hinting(said) from error
-            except BaseException:
-                self._recover(journal)
-                raise
-            journal.note("done")
-            return time.monotonic() - began
+            self._stop_swap_start(journal, replacement, before)
+        journal.note("done")
+        return time.monotonic() - began
+
+    def _stop_swap_start(self, journal: ReplacementJournal, replacement: Replacement, before: Owners) -> None:
+        services = Services(self.settings.app_services, self.settings.state_dir)
+        self.progress.phase("stop services")
+        journal.note("stopping")
+        services.stop()
+        self.progress.phase("swap")
+        journal.note("closing")
+        close_database(self.session, replacement.old_oid)
+        journal.note("swapping")
+        swap(self.session, replacement.old_oid, replacement.old_name, replacement.new_oid)
+        self._look(replacement, before)
+        self.progress.phase("start services")
+        journal.note("starting")
+        services.start()
 
     def _look(self, replacement: Replacement, before: Owners) -> None:
         """See whether production works for all owners it worked for before; otherwise give the old database its name back."""
@@ -83,15 +83,3 @@ class ChangeOver:
             close_database(self.session, replacement.new_oid)
             swap(self.session, replacement.new_oid, replacement.new_name, replacement.old_oid)
             raise
-
-    def _recover(self, journal: ReplacementJournal) -> str:
-        """Bring production up; return for the owner how it is now."""
-        known = journal.read()
-        if known is None:
-            return ""
-        try:
-            said = settle_one(self.settings, known, self.progress)
-        except PgkeeperError as error:
-            said = f"production could not be brought up again ({error}); try once more with `pgkeeper restore --resume`"
-        self.progress.note(said)
-        return said

@@ -21,9 +21,10 @@ from pgkeeper.operations.reports import Message
 from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
 from pgkeeper.postgres.load.logins import require_login
 from pgkeeper.postgres.programs import program
-from pgkeeper.postgres.server import Session, require_superuser, told
+from pgkeeper.postgres.server import CONFLICT_HINT, Session, require_superuser, told
 from pgkeeper.settings import DEFAULT_FILE, Settings
 
+_CONFLICTS = ("hot_standby_feedback", "max_standby_streaming_delay", "max_standby_archive_delay")
 _PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "psql")
 
 
@@ -118,6 +119,8 @@ def _cluster(session: Session, settings: Settings) -> Iterator[Finding]:
     if cluster.standby and not settings.from_standby:
         hint = "back up its primary, or set BACKUP_FROM_STANDBY=true"
         yield Finding(level="warning", subject="server", text="this is a standby: it is not backed up", hint=hint)
+    if cluster.standby and settings.from_standby:
+        yield _conflicts(session)
     for name in _PROGRAMS:
         yield _tried(name, lambda name=name: str(program(name, cluster.major)))  # type: ignore[misc]
     existing = list_databases(session)
@@ -129,6 +132,15 @@ def _cluster(session: Session, settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding(level="ok", subject="databases", text=", ".join(wanted))
     yield _loader(session, cluster, settings)
+
+
+def _conflicts(session: Session) -> Finding:
+    """Tell whether the standby's replay may end a backup that takes long."""
+    feedback, *delays = (session.execute("SELECT current_setting(%s) AS value", (name,)).fetchall()[0]["value"] for name in _CONFLICTS)
+    if feedback == "on" or delays == ["-1", "-1"]:
+        return Finding(level="ok", subject="standby", text="its replay waits for backups, or tells the primary what they read")
+    text = f"its replay may end a backup: hot_standby_feedback is off, max_standby_streaming_delay {delays[0]}, _archive_delay {delays[1]}"
+    return Finding(level="warning", subject="standby", text=text, hint=CONFLICT_HINT)
 
 
 def _loader(session: Session, cluster: ClusterIdentity, settings: Settings) -> Finding:

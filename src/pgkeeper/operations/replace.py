@@ -21,7 +21,7 @@ from pgkeeper.operations.replace_request import ReplaceRequest, chosen_backup, d
 from pgkeeper.operations.replacements import ReplacementJournal
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.restore_database import DatabaseRestore, Restored
-from pgkeeper.operations.settle import settle_one
+from pgkeeper.operations.settle import settled_if_it_fails
 from pgkeeper.operations.tell_owner import tell_replaced
 from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.new_database import database_oid
@@ -107,14 +107,13 @@ class _Replacing:
             old_oid=database_oid(self._session, database), old_name=before_name(database, self._at, token_hex(4)),
             new_name=self._next, request_id=self._request.request_id,
         )  # fmt: skip
-        try:
-            with self._backup.being_read(), self._backup.at_hand(downloads(self._settings), self._progress) as at_hand:
-                saved = self._save_production(journal)
-                restored = self._restore_beside(journal, at_hand)
-        except BaseException:
-            if known := journal.read():
-                settle_one(self._settings, known, self._progress)
-            raise
+        with (
+            settled_if_it_fails(journal, self._settings, self._progress),
+            self._backup.being_read(),
+            self._backup.at_hand(downloads(self._settings), self._progress) as at_hand,
+        ):
+            saved = self._save_production(journal)
+            restored = self._restore_beside(journal, at_hand)
         replacement = journal.read()
         assert replacement is not None
         downtime = change.run(journal, replacement)

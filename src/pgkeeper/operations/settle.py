@@ -1,8 +1,11 @@
 """Finish what a killed replacement left: in the old database or in the new one, never between, and with services running."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pgkeeper.host.logs import log
 from pgkeeper.host.services import Services
-from pgkeeper.model.errors import OperationFailed
+from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement, ending, was_touched
 from pgkeeper.operations.places import outside_session, server
@@ -22,6 +25,32 @@ def settle(settings: Settings, cluster: ClusterIdentity, progress: Progress) -> 
     """
     settled = [settle_one(settings, each, progress) for each in replacements_on(cluster, settings) if not each.finished]
     return settled + _cleared(settings) if settled else []
+
+
+@contextmanager
+def settled_if_it_fails(journal: ReplacementJournal, settings: Settings, progress: Progress) -> Iterator[None]:
+    """Settle the replacement of `journal` when the block fails, and say in the error how things are now."""
+    try:
+        yield
+    except PgkeeperError as error:
+        raise error.hinting(_settled(journal, settings, progress)) from error
+    except BaseException:
+        _settled(journal, settings, progress)
+        raise
+
+
+def _settled(journal: ReplacementJournal, settings: Settings, progress: Progress) -> str:
+    known = journal.read()
+    if known is None:
+        return ""
+    try:
+        said = settle_one(settings, known, progress)
+    except PgkeeperError as error:
+        said = f"production could not be brought up again ({error}); try once more with `pgkeeper restore --resume`"
+        if not was_touched(known):
+            said = f"what was restored could not be removed ({error}); try once more with `pgkeeper restore --resume`"
+    progress.note(said)
+    return said
 
 
 def _cleared(settings: Settings) -> list[str]:
@@ -45,10 +74,11 @@ def settle_one(settings: Settings, replacement: Replacement, progress: Progress)
                 f"{replacement.replacement_id} was begun on another server", f"system identifier {replacement.system_identifier}"
             )
         went_on = ending(replacement, database_oid(session, replacement.database)) == "go_on"
+        left = ""
         if went_on:
             open_again(session, replacement.new_oid)
         else:
-            _go_back(session, replacement, settings)
+            left = _go_back(session, replacement, settings)
     if was_touched(replacement):
         Services(settings.app_services, settings.state_dir).start()
     ReplacementJournal(settings, replacement.replacement_id).note("done" if went_on else "undone")
@@ -56,13 +86,25 @@ def settle_one(settings: Settings, replacement: Replacement, progress: Progress)
     what = f"{'undoing the replacement of' if replacement.kind == 'undo' else 'replacing'} {replacement.database}"
     if went_on:
         return f"{what} had been done, but for the end; {replacement.database} is open and services run"
-    return f"{what} was given up; {replacement.database} is as it was before, and services run"
+    return f"{what} was given up; {replacement.database} is as it was before, and services run{left}"
 
 
-def _go_back(session: Session, replacement: Replacement, settings: Settings) -> None:
+def _go_back(session: Session, replacement: Replacement, settings: Settings) -> str:
+    """Open production, and drop what waited to take its place; return what is left of that, to be added to a sentence.
+
+    One that the server will not drop is expiry's to drop: production is well, and nobody's next restore has to wait for that.
+    """
     if was_touched(replacement) and database_oid(session, replacement.database) == replacement.old_oid:
         open_again(session, replacement.old_oid)
     # Only what waited, closed, to take the place: never a database that anybody could have written to.
     waits = replacement.kind == "replace" and database_is_closed(session, replacement.new_name)
     if waits and replacement.new_oid in (0, database_oid(session, replacement.new_name)):
-        drop_database(server(settings), session, replacement.new_name)
+        try:
+            with told(f"dropping {replacement.new_name}"):
+                drop_database(server(settings), session, replacement.new_name)
+        except PgkeeperError as error:
+            if session.closed:
+                raise
+            log.error("restored database not dropped", database=replacement.new_name, error=str(error))
+            return f"; {replacement.new_name} is still there, closed, and the next expiry drops it ({error})"
+    return ""

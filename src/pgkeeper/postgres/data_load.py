@@ -13,6 +13,7 @@ from psycopg import sql
 
 from pgkeeper.host.workers import Workers
 from pgkeeper.model.errors import OperationFailed
+from pgkeeper.model.manifest import Contents
 from pgkeeper.postgres.dump_reader import CopyData, CopyEnd, CopyStart, DumpReader
 from pgkeeper.postgres.load.logins import NOBODY
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
@@ -23,6 +24,9 @@ from pgkeeper.postgres.understanding import DumpUnderstanding
 
 TableName = tuple[str, str]
 """Schema and name."""
+
+# What making a large object costs beside loading rows, in bytes of these.
+_OBJECT_BYTES = 8192
 
 _SCHEMAS = "SELECT nspname AS name FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
 _TABLES = """
@@ -40,7 +44,7 @@ class DataLoad:
     way (a trigger, say) never runs as `admin`.
 
     `workers` are the sessions of each worker. `read` yields the dump from its beginning, as often as it is called and in several threads at
-    once; `tables` says how many bytes each table has in it. `witness` reads along and knows at the end what was in the dump.
+    once; `contents` says what is in it. `witness` reads along and knows at the end what was in the dump.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class DataLoad:
         workers: Sequence[OwnerSessions],
         nobody: str | None,
         read: Callable[[], Iterator[bytes]],
-        tables: Mapping[TableName, int],
+        contents: Contents,
         witness: DumpUnderstanding,
     ) -> None:
         self._admin = admin
@@ -57,9 +61,10 @@ class DataLoad:
         self._read = read
         self._witness = witness
         self._owners = {(row["schema_name"], row["name"]): row for row in admin.execute(_TABLES).fetchall()}
-        self._loads = [TableLoad(sessions, self._owner_of) for sessions in workers]
+        tables = {(table.schema_name, table.name): table.bytes for table in contents.tables}
+        self._turns = turns(tables, len(workers), contents.large_objects.count * _OBJECT_BYTES)
+        self._loads = [TableLoad(sessions, self._owner_of) for sessions in workers[: 1 + max(self._turns.values(), default=0)]]
         self._statements = StatementLoad(admin, self._loads[0], SUPERUSER if nobody is None else NOBODY)
-        self._turns = turns(tables, len(workers))
 
     @property
     def refreshes(self) -> list[bytes]:
@@ -173,9 +178,16 @@ class _SlowestPosition:
                 self._advance(min(self._bytes))
 
 
-def turns(tables: Mapping[TableName, int], sessions: int) -> dict[TableName, int]:
-    """Return which session loads which table, so that all have about as many bytes: the largest first, each to who has least."""
-    loads = [(0, number) for number in range(sessions)]
+def turns(tables: Mapping[TableName, int], sessions: int, first: int = 0) -> dict[TableName, int]:
+    """Return which session loads which table, so that all have about as many bytes: the largest first, each to who has least.
+
+    The first session has `first` bytes' worth of other work. Where that is most of all, it does the rest, too: each other session would
+    have to read past that.
+    """
+    if sum(tables.values()) < first:
+        return dict.fromkeys(tables, 0)
+    loads = [(first if number == 0 else 0, number) for number in range(sessions)]
+    heapq.heapify(loads)
     found = {}
     for name, size in sorted(tables.items(), key=lambda table: (-table[1], table[0])):
         least, number = heapq.heappop(loads)

@@ -8,19 +8,29 @@ from subprocess import PIPE
 from types import TracebackType
 from typing import Self
 
+import psycopg
+
 from pgkeeper.host.logs import log
 from pgkeeper.host.processes import Child, describe
 from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.postgres.programs import program
-from pgkeeper.postgres.server import ChangedMeanwhileError, LockTimeoutError, Server, Session
+from pgkeeper.postgres.server import (
+    CONFLICT_HINT,
+    ChangedMeanwhileError,
+    LockTimeoutError,
+    RecoveryConflictError,
+    Server,
+    Session,
+    is_recovery_conflict,
+)
 
 CHUNK = 1 << 20
 _IDLE_SECONDS = 0.25
 _SILENT_SECONDS = 0.05
 _GATHER_SECONDS = 0.001
 _F_SETPIPE_SZ = 1031
-# The server's words (in English, since its programs run with LC_ALL=C.UTF-8) when DDL came between a snapshot and its use.
+# The server's words (in English, since sessions set lc_messages) when DDL came between a snapshot and its use.
 _CHANGED = ("does not exist", "could not open relation", "cache lookup failed", "was concurrently")
 
 _BLOCKERS = """
@@ -53,9 +63,20 @@ class Snapshot:
         self.name = row["name"]
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _value: BaseException | None, _traceback: TracebackType | None) -> None:
-        """End the transaction by ending the session."""
-        self.session.close()
+    def __exit__(self, _type: type[BaseException] | None, value: BaseException | None, _traceback: TracebackType | None) -> None:
+        """End the transaction by ending the session.
+
+        Raises RecoveryConflictError where the block failed and the snapshot is gone because of a standby's replay: pg_dump only says that
+        it does not find it.
+        """
+        try:
+            if isinstance(value, PgkeeperError):
+                self.session.execute("SELECT")
+        except psycopg.Error as error:
+            if is_recovery_conflict(words := " ".join(str(error).split())):
+                raise RecoveryConflictError("the snapshot of the backup was lost", words, CONFLICT_HINT) from value
+        finally:
+            self.session.close()
 
 
 @dataclass(frozen=True)
@@ -134,6 +155,8 @@ class Dumper:
                 "end the blocking session or raise BACKUP_LOCK_TIMEOUT_SECONDS",
             )
         what = f"{child.name} of {self.database} failed"
+        if is_recovery_conflict(words):
+            return RecoveryConflictError(what, words, CONFLICT_HINT)
         return ChangedMeanwhileError(what, words) if any(sign in words for sign in _CHANGED) else OperationFailed(what, words)
 
 

@@ -1,5 +1,8 @@
 """A database being rebuilt: created empty as its original was, hidden and closed, and opened under its name in one transaction."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from psycopg import sql
 
 from pgkeeper.model.manifest import DatabaseFacts, Privilege, Setting
@@ -60,18 +63,33 @@ def database_is_closed(session: Session, name: str) -> bool:
 def drop_database(server: Server, session: Session, name: str) -> None:
     """Remove a database with everyone in it; nothing happens when it is not there.
 
-    A subscription would forbid that. Restored ones were never connected, so they are forgotten without telling a publisher.
+    A subscription would forbid that. Restored ones were never connected, so they are forgotten without telling a publisher. So would being
+    a template (documentation of DROP DATABASE), which a copy of a template is as well. Raises psycopg.Error; the database is as closed
+    then as it was before.
     """
     query = "SELECT s.subname AS name FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = %s"
     subscriptions = [row["name"] for row in session.execute(query, (name,))]
     if subscriptions:
-        session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
-        with server.connect(name) as inside:
+        with _let_in(session, name), server.connect(name) as inside:
             for subscription in map(sql.Identifier, subscriptions):
                 inside.execute(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(subscription))
                 inside.execute(sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(subscription))
                 inside.execute(sql.SQL("DROP SUBSCRIPTION {}").format(subscription))
+    if session.execute("SELECT FROM pg_database WHERE datname = %s AND datistemplate", (name,)).fetchone() is not None:
+        session.execute(sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false").format(sql.Identifier(name)))
     session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def _let_in(session: Session, name: str) -> Iterator[None]:
+    """Let sessions into a database for a moment: one that stayed open would be taken for somebody's, and never dropped."""
+    closed = database_is_closed(session, name)
+    session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
+    try:
+        yield
+    finally:
+        if closed:
+            session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
 
 
 def leftovers(session: Session) -> list[str]:

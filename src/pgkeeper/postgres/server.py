@@ -17,7 +17,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from typing_extensions import Buffer
 
-from pgkeeper.model.errors import BusyError, ConfigurationError, OperationFailed
+from pgkeeper.model.errors import BusyError, ConfigurationError, OperationFailed, PgkeeperError
+from pgkeeper.postgres.pooler import behind_pooler, is_refusal, require_server
 
 # What goes wrong is raised; psycopg also says it on stderr where logging is not set up.
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)
@@ -83,6 +84,8 @@ _PINNED = (
     ("local_preload_libraries", "", 0, False),
     ("session_preload_libraries", "", 0, True),
     ("session_replication_role", "origin", 0, True),
+    # What the server says is also read by us, and by whoever looks for it in our documentation.
+    ("lc_messages", "C", 0, True),
 )
 
 SILENT = (
@@ -131,6 +134,22 @@ class LockTimeoutError(BusyError):
     """Something in a database stayed locked longer than we wait; the work may be tried again as a whole."""
 
 
+class RecoveryConflictError(OperationFailed):
+    """A standby ended our reading, since its replay of the log needed what was read; the work may be tried again as a whole."""
+
+
+CONFLICT_HINT = (
+    "on this standby run `ALTER SYSTEM SET hot_standby_feedback = on` and `SELECT pg_reload_conf()`, or raise max_standby_streaming_delay"
+    " and max_standby_archive_delay above what a backup takes"
+)
+"""What lets a standby be read for long (PostgreSQL documentation, "Handling Query Conflicts")."""
+
+
+def is_recovery_conflict(words: str) -> bool:
+    """Tell whether the server says that it ended a statement or a session for its replay: SQLSTATE 40001, or 57P04, with these words."""
+    return "due to conflict with recovery" in words
+
+
 @dataclass(frozen=True)
 class Server:
     """How to reach one PostgreSQL instance: libpq's `PG…` variables, as settings gave them."""
@@ -141,7 +160,8 @@ class Server:
         """Open a session (autocommit, rows as dicts, pinned settings, text as UTF-8).
 
         Without `database` the maintenance database is used. `major` pins what that version knows in addition; `overrides` replace
-        connection parameters. Raises OperationFailed when the server can't be reached or refuses us.
+        connection parameters. Raises OperationFailed when the server can't be reached or refuses us, ConfigurationError when a connection
+        pooler answers in its place.
         """
         parameters = self._parameters(database) | {"options": pinned_options(major), "client_encoding": "UTF8"} | overrides
         try:
@@ -155,6 +175,14 @@ class Server:
             raise
         for name in ("text", "name", "varchar", "bpchar"):
             session.adapters.register_loader(name, _LenientText)
+        try:
+            require_server(session, parameters["options"], self._where)
+        except psycopg.Error as error:
+            session.close()
+            raise self.unreachable(database, error) from error
+        except BaseException:
+            session.close()
+            raise
         return session
 
     def connect_maintenance(self) -> Session:
@@ -190,17 +218,21 @@ class Server:
             environment["PGSERVICEFILE"] = self.libpq["PGSERVICEFILE"]
         return environment
 
-    def unreachable(self, database: str | None, error: psycopg.Error) -> OperationFailed:
+    def unreachable(self, database: str | None, error: psycopg.Error) -> PgkeeperError:
         """Return what to tell the owner about a failed connection."""
         words = _QUESTION.sub("", _PREFIX.sub("", " ".join(str(error).split())))
-        place = self.libpq.get("PGHOST") or "the local socket"
-        port = self.libpq.get("PGPORT", "5432")
+        if is_refusal(words):
+            return behind_pooler(self._where, words)
         goal = f"database {database} at" if database else "PostgreSQL at"
         if "password authentication failed" in words or "no password supplied" in words:
             hint = "check PGUSER and the entry in PGPASSFILE"
         else:
             hint = next((hint for sign, hint in _HINTS if sign in words), "is the server running, and are PGHOST and PGPORT right?")
-        return OperationFailed(f"cannot connect to {goal} {place}, port {port}", words, hint)
+        return OperationFailed(f"cannot connect to {goal} {self._where}", words, hint)
+
+    @property
+    def _where(self) -> str:
+        return f"{self.libpq.get('PGHOST') or 'the local socket'}, port {self.libpq.get('PGPORT', '5432')}"
 
     def _parameters(self, database: str | None) -> dict[str, str]:
         parameters = {keyword: self.libpq[name] for name, keyword in _KEYWORDS.items() if name in self.libpq}
@@ -219,6 +251,8 @@ def told(what: str) -> Iterator[None]:
         if isinstance(error, psycopg.errors.LockNotAvailable):
             hint = "end the blocking session or raise BACKUP_LOCK_TIMEOUT_SECONDS"
             raise LockTimeoutError(f"{what} failed", "something stayed locked for too long", hint) from error
+        if is_recovery_conflict(str(error)):
+            raise RecoveryConflictError(f"{what} failed", " ".join(str(error).split()), CONFLICT_HINT) from error
         words = error.diag.message_primary or str(error) or type(error).__name__
         raise OperationFailed(f"{what} failed", " ".join(words.split()), error.diag.message_hint or "") from error
 

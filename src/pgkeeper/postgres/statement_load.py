@@ -8,9 +8,11 @@ import re
 from pgkeeper.postgres.data_statements import LARGE_OBJECT, SEQUENCE_VALUE, called
 from pgkeeper.postgres.dump_reader import DumpReader
 from pgkeeper.postgres.server import Session
-from pgkeeper.postgres.table_load import TableLoad
+from pgkeeper.postgres.table_load import TableLoad, read_as_written
 
 _BATCH_BYTES = 1 << 20
+# Each of these locks an object until its transaction ends, and a server has room for some hundreds of locks at least.
+_LOCKED_AT_ONCE = 100
 _ABOUT_OBJECT = re.compile(
     rb"(?:ALTER|COMMENT ON) LARGE OBJECT \d|(?:GRANT|REVOKE) [A-Z, ]+ ON LARGE OBJECT \d|SECURITY LABEL .* ON LARGE OBJECT \d", re.DOTALL
 )
@@ -22,8 +24,8 @@ _REFRESH = b"REFRESH MATERIALIZED VIEW "
 class StatementLoad:
     """Takes a dump's statements and runs those that carry data; `refreshes` collects those that fill materialized views.
 
-    Large objects are made in the session that `tables` has for `owner`, so `flush` must be called before a table is begun there. `admin`
-    (a superuser's session in the database) sets sequences, and at the end gives large objects to their owners.
+    Large objects are made in the session that `tables` has for `owner`, so `flush` must be called before a table is begun there. At the
+    end `admin` (a superuser's session in the database) gives them to their owners, and sets sequences: no load can move them any more.
     """
 
     def __init__(self, admin: Session, tables: TableLoad, owner: str | None) -> None:
@@ -31,7 +33,8 @@ class StatementLoad:
         self._admin = admin
         self._tables = tables
         self._owner = owner
-        self._about_objects: list[bytes] = []
+        self._last: list[bytes] = []
+        self._reader: DumpReader | None = None
         self._authorization = b""
         self._batch: list[bytes] = []
         self._batch_bytes = 0
@@ -39,6 +42,7 @@ class StatementLoad:
 
     def take(self, text: bytes, reader: DumpReader) -> None:
         """Run or keep what the statement carries. Raises psycopg.Error with the server's complaint."""
+        self._reader = reader
         name = called(text)
         if name in LARGE_OBJECT:
             self._session = self._tables.session(self._owner, reader)
@@ -47,23 +51,26 @@ class StatementLoad:
             if self._batch_bytes >= _BATCH_BYTES:
                 self._run_batch()
         elif name == SEQUENCE_VALUE:
-            self.flush()
-            self._admin.execute(text)
+            self._last.append(text)
         elif text.startswith(_AUTHORIZATION):
             self._authorization = text
         elif text == _RESET_AUTHORIZATION:
             self._authorization = b""
         elif _ABOUT_OBJECT.match(text):
             grantor = self._authorization
-            self._about_objects += [grantor, text, _RESET_AUTHORIZATION] if grantor else [text]
+            self._last.append(b"\n".join((grantor, text, _RESET_AUTHORIZATION)) if grantor else text)
         elif text.startswith(_REFRESH):
             self.refreshes.append(text)
 
     def finish(self) -> None:
-        """Hand large objects to their owners."""
+        """Hand large objects to their owners, and set sequences, many at a time: a commit for each takes longer than all else."""
         self.flush()
-        for statement in self._about_objects:
-            self._admin.execute(statement)
+        if self._reader is None or not self._last:
+            return
+        read_as_written(self._admin, self._reader)
+        for start in range(0, len(self._last), _LOCKED_AT_ONCE):
+            self._admin.execute(b"\n".join(self._last[start : start + _LOCKED_AT_ONCE]))
+        self._admin.execute(b"RESET client_encoding; RESET standard_conforming_strings")
 
     def flush(self) -> None:
         """Send and commit what large objects are under way."""

@@ -49,9 +49,9 @@ def open_again(session: Session, oid: int) -> None:
 
 
 def keep_for_superusers(session: Session, oid: int) -> None:
-    """Open a database that was put aside to superusers, and to nobody else."""
-    name = name_of(session, oid)
-    session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0").format(sql.Identifier(name)))
+    """Open a database that was put aside to superusers, and to nobody else: a template could be copied by whoever may create databases."""
+    name = sql.Identifier(name_of(session, oid))
+    session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0 IS_TEMPLATE false").format(name))
 
 
 def swap(session: Session, old_oid: int, aside: str, new_oid: int) -> None:

@@ -59,9 +59,8 @@ class TableLoad:
         session = self._sessions.of(owner)
         wanted = (reader.encoding, reader.standard_strings)
         if self._prepared.get(session) != wanted:
-            session.execute(sql.SQL("SET client_encoding = {}").format(reader.encoding))
-            session.execute(sql.SQL("SET standard_conforming_strings = {}").format(sql.SQL("on" if reader.standard_strings else "off")))
-            session.execute("SET escape_string_warning = off; SET xmloption = content")
+            session.execute("SET xmloption = content")
+            read_as_written(session, reader)
             self._prepared[session] = wanted
         return session
 
@@ -120,6 +119,13 @@ class TableLoad:
         """Undo a table that was begun and not ended."""
         self._copy = None
         self._open.__exit__(kind, value, traceback)
+
+
+def read_as_written(session: Session, reader: DumpReader) -> None:
+    """Let a session read statements as the dump writes them; from then on they must be bytes, since Python may not know the encoding."""
+    strings = sql.SQL("on" if reader.standard_strings else "off")
+    statement = sql.SQL("SET escape_string_warning = off; SET standard_conforming_strings = {}; SET client_encoding = {}")
+    session.execute(statement.format(strings, reader.encoding))
 
 
 def _regclass(qualified: bytes) -> bytes:

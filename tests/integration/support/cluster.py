@@ -12,6 +12,7 @@ from psycopg import sql
 from .binaries import major_version, server_binary
 from .ports import free_port
 from .user import SERVICE_USER
+from .waiting import wait_until
 from .workspace import Workspace
 
 # A test looks at databases whose settings are made to hurt; its own sessions must not be hurt by them.
@@ -57,6 +58,7 @@ log_connections = off
 
 ACCESS = """
 local all postgres peer map=superuser
+local replication postgres peer map=superuser
 local all all peer
 host  all all 127.0.0.1/32 scram-sha-256
 """
@@ -198,6 +200,26 @@ class Cluster:
         )
         if done.returncode:
             raise AssertionError(f"psql on {database!r}: {done.stderr.decode(errors='replace')}")
+
+
+class Standby(Cluster):
+    """A standby of `primary`, whose replay waits for nobody who reads."""
+
+    def __init__(self, workspace: Workspace, primary: Cluster, name: str = "standby") -> None:
+        self._primary = primary
+        super().__init__(workspace, name)
+
+    def _initialise(self, segment_mb: int = 16) -> None:
+        source = f"host={self._primary.socket_directory} port={self._primary.port} user=postgres"
+        self._as_server("pg_basebackup", "-D", str(self.data), "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-d", source)
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(f"port = {self.port}\nunix_socket_directories = '{self.socket_directory}'\n")
+            file.write("max_standby_streaming_delay = 0\nmax_standby_archive_delay = 0\n")
+
+    def catch_up(self) -> None:
+        """Wait until everything the primary has written is replayed here."""
+        there = self._primary.query("select pg_current_wal_lsn()::text")[0][0]
+        wait_until(lambda: self.query("select pg_last_wal_replay_lsn() >= %s::pg_lsn", there)[0][0], f"the replay of {there}")
 
 
 def dbname(database: str) -> str:

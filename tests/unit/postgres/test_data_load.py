@@ -7,6 +7,15 @@ from hypothesis import strategies as st
 
 from pgkeeper.postgres.data_load import turns
 
+
+def test_a_session_that_makes_large_objects_gets_fewer_tables_and_is_alone_where_they_are_most() -> None:
+    tables = {("public", "big"): 1000, ("public", "small"): 900}
+    assert turns(tables, 2, 0) == {("public", "big"): 0, ("public", "small"): 1}
+    assert turns(tables, 2, 500) == {("public", "big"): 1, ("public", "small"): 0}
+    assert turns(tables, 2, 1900) == {("public", "big"): 1, ("public", "small"): 1}
+    assert turns(tables, 2, 1901) == {("public", "big"): 0, ("public", "small"): 0}
+
+
 SIZES = st.dictionaries(st.tuples(st.just("public"), st.text(max_size=3)), st.integers(min_value=0, max_value=10**12))
 
 

@@ -48,6 +48,28 @@ def test_a_dump_cut_short_is_never_taken_for_a_whole_one(dump: Dump, data: st.Da
         read([text[:length]])
 
 
+OBJECTS = [
+    b"SELECT pg_catalog.lo_create('70001');",
+    b"ALTER LARGE OBJECT 70001 OWNER TO app;",
+    b"SELECT pg_catalog.lo_open('70001', 131072);",
+    b"SELECT pg_catalog.lowrite(0, '\\x%s');" % (b"3b27" * 40),
+    b"SELECT pg_catalog.lo_close(0);",
+    # None of these is one of pg_dump's, and each ends where psql would end it.
+    b"SELECT pg_catalog.lo_close(0), ';--';",
+    b"SELECT pg_catalog.lo_open('1', 2) FROM (SELECT ';') x;",
+    b"SELECT pg_catalog.lowrite(0, '\\x00'';SELECT 1;--');",
+    b"SELECT pg_catalog.lo_close(0/*;*/);",
+]
+
+
+@given(st.lists(st.sampled_from(OBJECTS), max_size=12), st.integers(1, 300))
+def test_large_objects_are_understood_however_they_are_cut(objects: list[bytes], size: int) -> None:
+    text = HEAD + b"".join(b"--\n-- Data for Name: 1;\n--\n\n" + statement + b"\n" for statement in objects) + TAIL
+    assert read(chunks(text, size))[0][4:] == objects
+    with pytest.raises(IntegrityError, match="follow its end marker"):
+        read(chunks(text + OBJECTS[4], size))
+
+
 def test_encoding_and_strings_follow_the_dump() -> None:
     text = HEAD.replace(b"UTF8", b"LATIN1").replace(b"strings = on", b"strings = off") + b"SELECT 'a\\';b';\n" + TAIL
     statements, _, reader = read([text])

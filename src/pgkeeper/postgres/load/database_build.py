@@ -86,14 +86,12 @@ class DatabaseBuild:
 
     def load(self, read: Callable[[], Iterator[bytes]], advance: Callable[[int], None], witness: DumpUnderstanding) -> list[bytes]:
         """Load all data; return the statements that fill materialized views, which must wait for privileges."""
-        contents = self._manifest.contents
-        tables = {(table.schema_name, table.name): table.bytes for table in contents.tables}
         workers = [OwnerSessions(self._for_load) for _ in range(min(os.cpu_count() or 1, _MOST_LOADERS))]
         nobody = None if self._trusted else self._logins.name(NOBODY)
         try:
             with self.connect() as session:
                 session.execute(f"SET {WITHOUT_EVENT_TRIGGERS}")
-                load = DataLoad(session, workers, nobody, read, tables, witness)
+                load = DataLoad(session, workers, nobody, read, self._manifest.contents, witness)
                 load.run(advance)
         finally:
             for sessions in workers:
