@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from pgkeeper.model.wal import parse_lsn
 
 from .support.archive import Archive, archived
 from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE, Run
+from .support.terminal import ALONE, Terminal, root_types
 from .support.waiting import wait_until
 from .support.workspace import Workspace
 
@@ -367,6 +369,11 @@ def test_what_was_stopped_is_started_again_as_confined_as_before(archive: Archiv
     for _ in range(2):
         archive.pgkeeper("pitr", "start", str(directory)).exits(DONE)
         assert archive.psql_at(directory, ROWS) == "1"
+    # What root is told can be pasted by root.
+    with root_types(archive.pgkeeper, "pitr", "start", str(directory), shell=ALONE) as terminal:
+        command = terminal.ended().strip().partition(" runs: ")[2]
+    with Terminal(["/bin/sh", "-c", f"{command} -AtXc {shlex.quote(ROWS)}"], {"PATH": "/usr/bin:/bin"}, ALONE) as terminal:
+        assert terminal.ended().split() == ["1"]
     outside = archive.cluster.data.parent / "side-fast" / "copied"
     archive.psql_at(directory, f"do $$ begin copy t to '{outside}'; exception when others then null; end $$")
     assert not outside.exists()

@@ -17,7 +17,7 @@ from .support import typing_attack
 from .support.hindrance import BULKY_SCRIPT, STALLED_SCRIPT, stalled, wait_for_stalled_session
 from .support.processes import is_alive
 from .support.product import Pgkeeper
-from .support.terminal import ALONE, COLUMNS, IN_BACKGROUND, SHELL, Terminal
+from .support.terminal import ALONE, COLUMNS, IN_BACKGROUND, SHELL, Terminal, root_types
 from .support.user import run_as_service_user
 from .support.waiting import wait_until
 
@@ -42,10 +42,6 @@ def typing_is_possible() -> bool:
     """Whether this kernel lets a program type into its terminal at all."""
     switch = Path("/proc/sys/dev/tty/legacy_tiocsti")
     return not switch.exists() or switch.read_text(encoding="ascii").strip() == "1"
-
-
-def root_types(pgkeeper: Pgkeeper, *arguments: str, shell: Sequence[str] = SHELL) -> Terminal:
-    return Terminal([sys.executable, "-m", "pgkeeper", *arguments], pgkeeper.environment(), shell)
 
 
 def bars_drawn_from_now_on(terminal: Terminal) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from pgkeeper.cli.progress import watcher
 from pgkeeper.cli.say import complain
+from pgkeeper.host.user import SERVICE_USER
 from pgkeeper.model.progress import NullProgress, Progress
 from pgkeeper.settings import Settings
 
@@ -27,11 +28,12 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 
 @dataclass(frozen=True)
 class Door:
-    """An open door: settings are read, the log is open, we are the service user."""
+    """An open door: settings are read, the log is open, we are the service user, which root became where `for_root`."""
 
     settings: Settings
     json: bool
     quiet: bool
+    for_root: bool = False
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -49,6 +51,10 @@ class Door:
         else:
             people()
 
+    def pasted(self, command: str) -> str:
+        """Return a command of the service user's as our caller can paste it: PostgreSQL lets in only who is that user."""
+        return f"runuser --pty -u {SERVICE_USER} -- {command}" if self.for_root else command
+
     def warn(self, text: str) -> None:
         """Say something on stderr."""
         complain(f"warning: {text}")
@@ -57,13 +63,13 @@ class Door:
 def open_door(*, json: bool = False, quiet: bool = False) -> Door:
     """Open the door. Raises ConfigurationError (exit status 3)."""
     from pgkeeper.catalog.catalog import shared_catalog
+    from pgkeeper.host import user
     from pgkeeper.host.logs import configure_logs
-    from pgkeeper.host.user import become_service_user
     from pgkeeper.settings import load_settings
 
-    become_service_user()
+    for_root = user.become_service_user()
     settings = load_settings()
-    door = Door(settings, json, quiet)
+    door = Door(settings, json, quiet, for_root)
     shared_catalog(settings.state_dir, settings.catalog_url.get_secret_value()).tell = door.warn
     problem = configure_logs(settings.log_dir)
     for warning in (*settings.warnings, *([problem] if problem else [])):

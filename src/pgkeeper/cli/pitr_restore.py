@@ -1,5 +1,6 @@
 """`pgkeeper pitr restore` and `pgkeeper pitr stop`."""
 
+import shlex
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -111,7 +112,7 @@ def restore_command(
         door.show("pitr-restore-plan", plan, lambda: _show_plan(plan))
         return
     report = work(door, "pitr-restore", job, PitrRestoreReport, lambda progress: pitr_restore(request, door.settings, progress))
-    door.show("pitr-restore", report, lambda: _show(report))
+    door.show("pitr-restore", report, lambda: _show(door, report))
     for warning in report.warnings:
         door.warn(warning)
 
@@ -172,7 +173,7 @@ def start_command(
 
     door = open_door()
     start_side(directory, door.settings)
-    say(f"{directory} runs: psql -h {directory} -p 5432 -U postgres")
+    say(f"{directory} runs: {door.pasted(_psql(str(directory), 5432))}")
 
 
 def stop_command(
@@ -199,7 +200,8 @@ def _show_replaced(report: "ReplaceClusterReport") -> None:
     if not report.changed:
         say(f"Nothing to do, this request was done {moment(report.replaced_at)}")
         return
-    say(f"Production is {report.target}, after {format_duration(report.seconds)}, down for {format_duration(report.downtime_seconds)}")
+    took, down = format_duration(report.seconds), format_duration(report.downtime_seconds)
+    say(f"Production was put back to {report.target}; that took {took}, and it was down for {down}")
     say(f"  from     {report.recovered_from}; on timeline {report.timeline} now")
     nothing = "nothing: the files of before were written over" if report.in_place else "nothing was left"
     say(f"  kept     {f'{report.kept_as}, as it was: remove it when nobody misses anything' if report.kept_as else nothing}")
@@ -220,11 +222,15 @@ def _show_plan(plan: "PitrRestorePlan") -> None:
     say(f"  into     {plan.directory}")
 
 
-def _show(report: "PitrRestoreReport") -> None:
+def _psql(host: str, port: int) -> str:
+    return shlex.join(["psql", "-h", host, "-p", str(port)])
+
+
+def _show(door: Door, report: "PitrRestoreReport") -> None:
     took = f" in {format_duration(report.seconds)}" if report.changed else f", at {moment(report.recovered_at)}"
     say(f"Recovered to {report.target}{took}")
     say(f"  from     backup {report.backup} in repository {report.repository}, on timeline {report.timeline}")
-    say(f"  look     psql -h {report.host} -p {report.port} -U postgres")
+    say(f"  look     {door.pasted(_psql(report.host, report.port))}")
     for path in report.exports:
         say(f"  table    {path}")
     if report.phases:

@@ -9,8 +9,8 @@ from pgkeeper.model.errors import ConfigurationError
 SERVICE_USER = "postgres"
 
 
-def become_service_user() -> None:
-    """Make sure this process is the OS user `postgres`.
+def become_service_user() -> bool:
+    """Make sure this process is the OS user `postgres`; return whether root became it.
 
     Root becomes that user for good, before anything is touched, with its groups and its home. Whoever else is that user can then neither
     type into root's terminal nor look into this process. Raises ConfigurationError (exit status 3) for any other user, or when there is no
@@ -24,7 +24,7 @@ def become_service_user() -> None:
         ) from None
     os.umask(0o077)
     if os.geteuid() == entry.pw_uid:
-        return
+        return False
     if os.geteuid() != 0:
         raise ConfigurationError(f"pgkeeper must run as root or {SERVICE_USER}", f"this is user id {os.geteuid()}", "try again with sudo")
     parent = leave_terminal()
@@ -38,3 +38,4 @@ def become_service_user() -> None:
     # Root's current directory may be closed to us, and children would inherit it.
     if not os.access(".", os.R_OK | os.X_OK):
         os.chdir("/")
+    return True

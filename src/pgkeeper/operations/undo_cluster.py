@@ -95,7 +95,7 @@ def _undo(
     journal = ClusterJournal.begin(
         settings, at,
         kind="undo", system_identifier=last.system_identifier, data_directory=last.data_directory,
-        kept_as=kept_directory(last.data_directory, stamp, "after"), target=f"before {last.replacement_id}",
+        kept_as=kept_directory(last.data_directory, stamp, "after"), target=f"its state before {last.replacement_id}",
         coming=(str(side.directory),), recovering=str(old), backup=last.backup, request_id=request.request_id,
     )  # fmt: skip
     known, exchanged = exchange_recovered(journal, lambda: _recover(last, side, stamp, journal, settings, progress), settings, progress)

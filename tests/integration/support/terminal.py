@@ -8,6 +8,7 @@ import pty
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from .processes import children_of, command_line, is_alive
+from .product import Pgkeeper
 from .user import service_ids
 from .waiting import wait_until
 
@@ -54,6 +56,12 @@ class Terminal:
         with suppress(OSError):  # the last one has closed the terminal
             while piece := os.read(self._ours, 4096):
                 self._seen.append(piece.decode("utf-8", "replace"))
+
+    def ended(self) -> str:
+        """All that has appeared on it, once its command has ended."""
+        self.process.wait(60)
+        self._reader.join(10)
+        return self.shown
 
     @property
     def shown(self) -> str:
@@ -117,3 +125,8 @@ class Terminal:
         self.process.wait()
         self._reader.join(10)
         os.close(self._ours)
+
+
+def root_types(pgkeeper: Pgkeeper, *arguments: str, shell: Sequence[str] = SHELL) -> Terminal:
+    """A terminal on which root has typed a call of pgkeeper."""
+    return Terminal([sys.executable, "-m", "pgkeeper", *arguments], pgkeeper.environment(), shell)
