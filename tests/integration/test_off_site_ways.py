@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,12 +21,7 @@ from .support.off_site import ENCRYPTION_KEY, BucketInside, another_host, identi
 from .support.product import CONFIGURATION, DONE, FAILED, INTEGRITY, REFUSED, USAGE, Pgkeeper
 from .support.user import SERVICE_USER, service_ids
 
-EMPTY_LISTING = Answer(
-    200,
-    {"content-type": "application/xml"},
-    b'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><KeyCount>0</KeyCount>'
-    b"<MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>",
-)
+LOGIN_PAGE = Answer(200, {"content-type": "text/html"}, b"<html><body><h1>Please log in</h1></body></html>")
 PROGRAM = """
 import asyncio, json, sys
 from pgkeeper.cloud_backup_service import CloudBackupService
@@ -286,7 +284,11 @@ def test_names_as_long_as_postgresql_allows_go_off_site_too(pgkeeper: Pgkeeper, 
 
 def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
     pgkeeper.create_database("app")
-    empty = Fault(method("GET", "list-type"), LASTING, changes_answer=lambda _answer: EMPTY_LISTING)
+    empty = Fault(
+        method("GET", "list-type"),
+        LASTING,
+        changes_answer=lambda answer: replace(answer, body=re.sub(rb"<Contents>.*</Contents>", b"", answer.body, flags=re.DOTALL)),
+    )
     with http_proxy(storage, Faulty(empty)) as proxy:
         set_up(pgkeeper, proxy.url, inside.bucket)
         backup_id = pgkeeper.backup("app")
@@ -295,6 +297,29 @@ def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: Buc
         assert report["outcomes"] == []
         assert (report["stores"][0]["copies"], report["stores"][0]["lost"]) == (1, [])
     assert [key.split("/")[-2] for key in inside.named("manifest.json")] == [backup_id]
+
+
+def test_a_login_page_is_not_taken_for_a_bucket_without_backups(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
+    pgkeeper.create_database("app")
+    pgkeeper.backup("app")
+    pgkeeper("sync").exits(DONE)
+    known = pgkeeper("list", "--json").json
+    calls = (
+        ("list", "--from", "cloud"),
+        ("verify", "--from", "cloud"),
+        ("restore", "latest", "--from", "cloud", "--to", "back"),
+        ("catalog", "rebuild", "--from", "cloud"),
+        ("sync",),
+    )
+    with http_proxy(storage, Faulty(Fault(times=LASTING, instead=LOGIN_PAGE))) as proxy:
+        pgkeeper.configure(BACKUP_CLOUD_ENDPOINT_URL=proxy.url)
+        # Each puts up with it for twenty seconds.
+        with ThreadPoolExecutor(len(calls)) as threads:
+            for run in threads.map(lambda call: pgkeeper(*call, seconds=120), calls):
+                assert "another answer than to what was asked" in run.exits(FAILED).error
+                assert "Check BACKUP_CLOUD_ENDPOINT_URL" in run.error
+    pgkeeper.configure(BACKUP_CLOUD_ENDPOINT_URL=storage)
+    assert pgkeeper("list", "--json").json == known
 
 
 def test_no_key_stands_in_logs_state_jobs_or_answers(pgkeeper: Pgkeeper, inside: BucketInside) -> None:

@@ -9,7 +9,7 @@ from pgkeeper.model.errors import IntegrityError, OperationFailed, RefusedError
 
 
 class BucketUnreachableError(OperationFailed):
-    """The provider could not be reached, or did not get over its trouble, for as long as we had patience (exit status 1): try later."""
+    """The provider, or something else in its place, gave no answer that is one, for as long as we had patience (exit status 1): try later."""
 
 
 class BucketRefusedError(OperationFailed):
@@ -76,8 +76,8 @@ class Bucket(Protocol):
     """Objects under one prefix of one bucket. Keys are relative to the prefix.
 
     Everything here is tried again, with growing pauses, where the provider or the line fails in a way that may pass. What still fails then
-    raises BucketUnreachableError; what will not change by itself raises BucketRefusedError. Neither ever names a secret. May be used by
-    several threads at once.
+    raises BucketUnreachableError; what will not change by itself raises BucketRefusedError. Neither ever names a secret. An answer that is
+    not the answer to what was asked counts as such trouble, too, and is never taken for one. May be used by several threads at once.
     """
 
     name: str
