@@ -51,7 +51,8 @@ class Ledger(_Part):
 
     `unwanted` are backups whose copy was removed on purpose: they are not sent again. `failing_since` is when sending began to fail, with
     the last `problem`; `told_at` is when the owner last heard of it, `told_losses` what he heard of copies that are lost. `succeeded_at`
-    is when everything was last there.
+    is when everything was last there. `most_parts` is how many parts of an object the provider takes, None where nothing else than usual
+    is known of that.
     """
 
     copies: tuple[CopyRecord, ...] = ()
@@ -61,6 +62,7 @@ class Ledger(_Part):
     told_at: AwareDatetime | None = None
     told_losses: tuple[str, ...] = ()
     succeeded_at: AwareDatetime | None = None
+    most_parts: int | None = None
 
     def find(self, cluster: str, backup_id: str) -> CopyRecord | None:
         """Return what is known of one copy."""

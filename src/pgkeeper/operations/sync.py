@@ -23,9 +23,11 @@ from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_sync_failed
 from pgkeeper.operations.waiting import waiting_for
 from pgkeeper.settings import Settings
+from pgkeeper.stores.bandwidth import Bandwidth
 from pgkeeper.stores.cloud import CloudStore
 from pgkeeper.stores.local_copy import LocalCopy
 from pgkeeper.stores.send import Sender
+from pgkeeper.stores.upload import Limits
 
 _TOLD_AGAIN = timedelta(hours=24)
 
@@ -122,7 +124,9 @@ class _StoreSync:
         self._request = request
         self._settings = settings
         self._progress = progress
-        self._sender = Sender(store, settings.state_dir / "off-site" / f"{bucket.store}-on-its-way", settings.cloud_upload_limit)
+        bandwidth = Bandwidth(settings.cloud_upload_limit) if settings.cloud_upload_limit else None
+        limits = Limits(bandwidth, self._ledger().most_parts, self._note_part_limit)
+        self._sender = Sender(store, settings.state_dir / "off-site" / f"{bucket.store}-on-its-way", limits)
         self._error: ErrorInfo | None = None
         self._lost: list[str] = []
         self._again: dict[tuple[str, str], str] = {}
@@ -200,6 +204,12 @@ class _StoreSync:
             change.ledger = before.model_copy(update={**update, "told_losses": losses})
             tell = set(losses) - set(before.told_losses) or (failures and change.ledger.told_at == now)
         return tell_sync_failed(self._store.where, [*losses, *failures], self._settings) if tell else ()
+
+    def _note_part_limit(self, most: int) -> None:
+        """Remember how many parts the provider takes: finding out again would cost as many."""
+        log.warning("the provider takes fewer parts than others", store=self._name, parts=most)
+        with ledger_change(self._settings, self._bucket) as change:
+            change.ledger = change.ledger.model_copy(update={"most_parts": most})
 
     def _ledger(self) -> Ledger:
         return read_ledger(self._settings, self._bucket)

@@ -9,7 +9,7 @@ from pgkeeper.model.errors import IntegrityError, OperationFailed, RefusedError
 
 
 class BucketUnreachableError(OperationFailed):
-    """The provider, or something else in its place, gave no answer that is one, for as long as we had patience (exit status 1): try later."""
+    """The provider, or something else in its place, gave no answer as long as we had patience for it (exit status 1): try later."""
 
 
 class BucketRefusedError(OperationFailed):
@@ -22,6 +22,14 @@ class ObjectGoneError(IntegrityError):
 
 class UploadGoneError(BucketRefusedError):
     """The provider does not know an upload in parts (any more), and there is no object that came of it (exit status 1): begin again."""
+
+
+class TooManyPartsError(BucketRefusedError):
+    """The provider takes no more than `most` parts of an upload (exit status 1): begin again with larger ones."""
+
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__(what, f"the provider takes no more than {most} parts", "it goes on with larger ones")
+        self.most = most
 
 
 class ObjectLockedError(RefusedError):
@@ -105,7 +113,7 @@ class Bucket(Protocol):
     def send_part(self, key: str, upload_id: str, number: int, content: bytes, sending: Sending = unwatched) -> SentPart:
         """Send one part (all but the last at least 5 MiB). The provider checks what arrives. Sent again, the last one counts.
 
-        Raises UploadGoneError when the provider does not know the upload.
+        Raises UploadGoneError when the provider does not know the upload, TooManyPartsError when it takes none of that number.
         """
 
     def sent_parts(self, key: str, upload_id: str) -> tuple[SentPart, ...] | None:

@@ -17,12 +17,13 @@ from pgkeeper.stores.bucket import (
     ObjectLockedError,
     Sending,
     SentPart,
+    TooManyPartsError,
     UnfinishedUpload,
     UploadGoneError,
     unwatched,
 )
 from pgkeeper.stores.patience import Patience
-from pgkeeper.stores.providers import says_no_such_upload
+from pgkeeper.stores.providers import most_parts, says_no_such_upload
 from pgkeeper.stores.s3_answers import is_encrypted
 from pgkeeper.stores.s3_read import read
 from pgkeeper.stores.s3_requests import S3Requests, says
@@ -78,7 +79,7 @@ class S3Bucket:
         send = partial(self._client.upload_part, **self._requests.where(key), UploadId=upload_id, PartNumber=number)
 
         def ask(**body: Any) -> str:  # noqa: ANN401 - boto3's own looseness
-            return self._known_upload(key, partial(send, **body))["ETag"]
+            return self._known_upload(key, partial(send, **body), number)["ETag"]
 
         digest = _md5(content)
         etag = self._requests.send(key, content, digest, sending, ask).strip('"')
@@ -105,7 +106,7 @@ class S3Bucket:
         ask = partial(self._client.complete_multipart_upload, **self._requests.where(key), UploadId=upload_id, MultipartUpload=listed)
         gone = None
         try:
-            self._requests.attempt(f"write {self.name}/{key}", "write", partial(self._known_upload, key, ask))
+            self._requests.attempt(f"write {self.name}/{key}", "write", partial(self._known_upload, key, ask, len(sent)))
         except UploadGoneError as error:
             # An earlier try may have done it, and its answer been lost.
             gone = error
@@ -163,14 +164,17 @@ class S3Bucket:
         ours = (before + time.time()) / 2
         return ours - theirs.timestamp() if theirs else 0.0
 
-    def _known_upload(self, key: str, ask: Callable[[], T]) -> T:
-        """Return what `ask` answers. Raises UploadGoneError when the provider does not know the upload."""
+    def _known_upload(self, key: str, ask: Callable[[], T], parts: int = 0) -> T:
+        """Return what `ask` answers. Raises UploadGoneError when the provider does not know the upload, TooManyPartsError for `parts`."""
         try:
             return ask()
         except self._requests.refused as error:
             answer = answer_of(error)
             if answer and says_no_such_upload(answer.code, answer.message):
                 raise UploadGoneError(f"cannot write {self.name}/{key}", "the provider does not know the upload any more") from None
+            most = most_parts(answer.code, answer.message, parts) if answer else None
+            if most is not None:
+                raise TooManyPartsError(f"cannot write {self.name}/{key}", most) from None
             raise
 
     def _differs(self, key: str, parts: tuple[SentPart, ...]) -> str:

@@ -23,13 +23,12 @@ from pgkeeper.model.ledger import objects_of
 from pgkeeper.model.manifest import FileEntry, Manifest
 from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
-from pgkeeper.stores.bandwidth import Bandwidth
 from pgkeeper.stores.bucket import ObjectGoneError
 from pgkeeper.stores.cloud import CloudStore
 from pgkeeper.stores.cloud_copy import CloudCopy
 from pgkeeper.stores.copy import RECORDS
 from pgkeeper.stores.local_copy import LocalCopy
-from pgkeeper.stores.upload import UploadState, part_size, upload
+from pgkeeper.stores.upload import Limits, UploadState, upload_within
 
 _BEGINNING = 64
 
@@ -52,12 +51,12 @@ class _OnItsWay(BaseModel):
 
 
 class Sender:
-    """Sends backups to one store. `directory` holds what is remembered of copies on their way; `limit` is in bytes a second, 0 for none."""
+    """Sends backups to one store. `directory` holds what is remembered of copies on their way."""
 
-    def __init__(self, store: CloudStore, directory: Path, limit: int) -> None:
+    def __init__(self, store: CloudStore, directory: Path, limits: Limits) -> None:
         self._store = store
         self._directory = directory
-        self._bandwidth = Bandwidth(limit) if limit else None
+        self._limits = limits
 
     @property
     def under_way(self) -> frozenset[str]:
@@ -88,7 +87,7 @@ class Sender:
         sealer = self._store.keys.sealer()
         old = self._old_copy(backup)
         replaces = _header_hash(old) if old is not None else ""
-        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._bandwidth, progress, replaces)
+        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._limits, progress, replaces)
         if old is not None:
             sending.begin()
             _record_damage(old, again)
@@ -145,7 +144,7 @@ class _Sending:
         backup: LocalCopy,
         manifest: Manifest,
         sealer: Sealer,
-        bandwidth: Bandwidth | None,
+        limits: Limits,
         progress: Progress,
         replaces: str,
     ) -> None:
@@ -155,7 +154,7 @@ class _Sending:
         self._backup = backup
         self._manifest = manifest
         self._sealer = sealer
-        self._bandwidth = bandwidth
+        self._limits = limits
         self._progress = progress
         self._sent_before = 0
         folder = store.folder(backup.cluster, backup.database, backup.backup_id)
@@ -194,22 +193,33 @@ class _Sending:
         resumed = self._state.name == entry.name and self._state.salt
         if not resumed:
             self._remember(self._state.model_copy(update={"name": entry.name, "salt": "", "upload": None}))
-        context = tag_context(self._host, self._backup.cluster, self._backup.backup_id, entry.name)
-        salt = bytes.fromhex(self._state.salt) if resumed else None
-        ciphertext = self._noting_salt(self._sealer.encrypt(self._backup.read(entry), salt))
-        chunks = _Chunks(ciphertext, lambda number, chunk: self._sealer.tag(context, number, chunk))
-        upload(
+        chunks: _Chunks
+
+        def cut(size: int) -> Iterator[bytes]:
+            nonlocal chunks
+            chunks = self._chunks(entry)
+            return chunks.parts(size)
+
+        upload_within(
             self._bucket,
             self._key(entry.name),
             # A little more than the plain file: padding, and what age adds.
-            chunks.parts(part_size(entry.size + entry.size // 1000 + CHUNK)),
+            entry.size + entry.size // 1000 + CHUNK,
+            cut,
+            self._limits,
             self._state.upload if resumed else None,
             lambda state: self._remember(self._state.model_copy(update={"upload": state})) if self._state.salt else None,
-            bandwidth=self._bandwidth,
-            progress=lambda sent: self._progress.advance(self._sent_before + sent, self._manifest.size_bytes),
+            lambda sent: self._progress.advance(self._sent_before + sent, self._manifest.size_bytes),
         )
         file = EncryptedFile(name=entry.name, size=chunks.size, chunk_bytes=CHUNK, tags=tuple(chunks.tags))
         self._remember(self._state.model_copy(update={"done": (*self._state.done, file), "name": "", "salt": "", "upload": None}))
+
+    def _chunks(self, entry: FileEntry) -> "_Chunks":
+        """Return a file's ciphertext: the same one again as far as something of it was sent, so that its parts fit together."""
+        context = tag_context(self._host, self._backup.cluster, self._backup.backup_id, entry.name)
+        salt = bytes.fromhex(self._state.salt) if self._state.salt else None
+        ciphertext = self._noting_salt(self._sealer.encrypt(self._backup.read(entry), salt))
+        return _Chunks(ciphertext, lambda number, chunk: self._sealer.tag(context, number, chunk))
 
     def _noting_salt(self, ciphertext: Iterator[bytes]) -> Iterator[bytes]:
         beginning = b""
