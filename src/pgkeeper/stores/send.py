@@ -18,7 +18,7 @@ from pgkeeper.crypto.envelope import CHUNK, Sealer
 from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import IntegrityError, RefusedError
 from pgkeeper.model.ledger import objects_of
 from pgkeeper.model.manifest import FileEntry, Manifest
 from pgkeeper.model.names import short_name
@@ -30,6 +30,10 @@ from pgkeeper.stores.copy import RECORDS
 from pgkeeper.stores.local_copy import LocalCopy
 from pgkeeper.stores.upload import Limits, UploadState, upload_within
 
+FOREIGN_HINT = (
+    "does a clone of this machine copy its backups there, or is this the clone? Set BACKUP_CLOUD_ENABLED=false on the clone, then"
+    " `pgkeeper sync --adopt` takes the copies for this host's"
+)
 _BEGINNING = 64
 
 
@@ -48,6 +52,14 @@ class _OnItsWay(BaseModel):
     name: str = ""
     salt: str = ""
     upload: UploadState | None = None
+
+
+class ForeignCopyError(RefusedError):
+    """A copy of another backup has the name of ours (exit status 6): a clone of this host made one in the same second."""
+
+    def __init__(self, copy: CloudCopy) -> None:
+        what = f"backup {copy.backup_id} is not copied to {copy.where}"
+        super().__init__(what, "a copy of another backup lies there, which this host did not send", FOREIGN_HINT)
 
 
 class Sender:
@@ -81,13 +93,16 @@ class Sender:
 
         Nothing counts as a copy before everything of it is there. What is wrong with a copy that is sent `again` is recorded beside it
         first. Raises IntegrityError when the backup is damaged, BucketUnreachableError
-        or BucketRefusedError, OSError when what is on its way can't be remembered.
+        or BucketRefusedError, OSError when what is on its way can't be remembered, and ForeignCopyError where another backup's copy lies in
+        the place, and not one that is sent `again`.
         """
         manifest = backup.manifest()
         sealer = self._store.keys.sealer()
         old = self._old_copy(backup)
         replaces = _header_hash(old) if old is not None else ""
         sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._limits, progress, replaces)
+        if old is not None and not again and old.header.manifest_sha256 != backup.manifest_sha256():
+            raise ForeignCopyError(old)
         if old is not None:
             sending.begin()
             _record_damage(old, again)
