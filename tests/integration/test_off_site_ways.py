@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from pgkeeper.model.names import split_backup_id
+
 from .support.faulty_http import LASTING, Fault, Faulty, error, method
-from .support.history import aged_copy, history, newest, settled
+from .support.history import aged, aged_copy, history, newest, settled
 from .support.http_proxy import Answer, http_proxy
 from .support.object_storage import KEY, KEY_ID, make_bucket
 from .support.off_site import ENCRYPTION_KEY, BucketInside, another_host, identity, identity_file, set_up
 from .support.product import CONFIGURATION, DONE, FAILED, INTEGRITY, REFUSED, USAGE, Pgkeeper
 from .support.user import SERVICE_USER, service_ids
 
-EMPTY_LISTING = Answer(
-    200,
-    {"content-type": "application/xml"},
-    b'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><KeyCount>0</KeyCount>'
-    b"<MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>",
-)
+LOGIN_PAGE = Answer(200, {"content-type": "text/html"}, b"<html><body><h1>Please log in</h1></body></html>")
 PROGRAM = """
 import asyncio, json, sys
 from pgkeeper.cloud_backup_service import CloudBackupService
@@ -276,6 +277,53 @@ def test_a_clone_removes_nothing_that_the_original_keeps(pgkeeper: Pgkeeper, ins
     assert [one["UploadId"] for one in inside.unfinished()] == [upload["UploadId"]]
 
 
+def test_a_whole_clone_is_noticed_by_both_and_costs_neither_a_copy(pgkeeper: Pgkeeper, inside: BucketInside, tmp_path: Path) -> None:
+    """It has the same machine id, key, cluster, backups and ledger."""
+    pgkeeper.create_database("app")
+    pgkeeper.backup("app")
+    pgkeeper("sync").exits(DONE)
+
+    def copied(source: Path, target: Path) -> None:
+        for place in (pgkeeper.state, pgkeeper.backups):
+            shutil.rmtree(target / place.name, ignore_errors=True)
+            subprocess.run(["cp", "--archive", source / place.name, target / place.name], check=True)
+
+    home, clone, original = pgkeeper.state.parent, tmp_path / "clone", tmp_path / "original"
+    for place in (clone, original):
+        place.mkdir()
+    assert pgkeeper.backups.parent == home
+    copied(home, clone)
+    theirs = pgkeeper.backup("app")
+    pgkeeper("sync").exits(DONE)
+    copied(home, original)
+    copied(clone, home)
+    mine = pgkeeper.backup("app")
+    pgkeeper.backup("app")
+    # Made in the same second as the original's.
+    later = newest(pgkeeper, "app")
+    assert aged(later, split_backup_id(later.name)[1] - split_backup_id(theirs)[1]).name == theirs  # type: ignore[index]
+    before = inside.objects()
+    upload = inside.client.create_multipart_upload(Bucket=inside.bucket, Key=inside.named("database.sql.gz.enc")[0])
+    report = pgkeeper("sync", "--json").exits(REFUSED).json
+    assert {one["backup_id"]: one["status"] for one in report["outcomes"]} == {mine: "done", theirs: "failed"}
+    (line,) = report["stores"][0]["foreign"]
+    assert theirs in line
+    assert "--adopt" in line
+    assert before.items() <= inside.objects().items(), "something of the original's was written over or removed"
+    assert [one["UploadId"] for one in inside.unfinished()] == [upload["UploadId"]], "what the original was sending was given up"
+    copied(original, home)
+    for _ in range(2):
+        run = pgkeeper("sync").exits(REFUSED)
+        assert f"/{mine}: does a clone of this machine copy its backups there" in run.error
+    assert f"1 backup in this host's place in cloud that it did not send, the newest {mine}" in pgkeeper("status").exits(FAILED).output
+    settled(pgkeeper)
+    databases = pgkeeper("expire", "--dry-run", "--json").json["databases"]
+    assert "this host did not send" in json.dumps(databases)
+    pgkeeper("sync", "--adopt").exits(DONE)
+    assert pgkeeper("sync", "--json").exits(DONE).json["stores"][0]["copies"] == 3
+    assert "did not send" not in pgkeeper("status").output
+
+
 def test_names_as_long_as_postgresql_allows_go_off_site_too(pgkeeper: Pgkeeper, inside: BucketInside) -> None:
     name = pgkeeper.create_database("ü" * 31)
     pgkeeper.backup(name)
@@ -286,7 +334,11 @@ def test_names_as_long_as_postgresql_allows_go_off_site_too(pgkeeper: Pgkeeper, 
 
 def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
     pgkeeper.create_database("app")
-    empty = Fault(method("GET", "list-type"), LASTING, changes_answer=lambda _answer: EMPTY_LISTING)
+    empty = Fault(
+        method("GET", "list-type"),
+        LASTING,
+        changes_answer=lambda answer: replace(answer, body=re.sub(rb"<Contents>.*</Contents>", b"", answer.body, flags=re.DOTALL)),
+    )
     with http_proxy(storage, Faulty(empty)) as proxy:
         set_up(pgkeeper, proxy.url, inside.bucket)
         backup_id = pgkeeper.backup("app")
@@ -295,6 +347,29 @@ def test_a_listing_that_comes_late_loses_nothing(pgkeeper: Pgkeeper, inside: Buc
         assert report["outcomes"] == []
         assert (report["stores"][0]["copies"], report["stores"][0]["lost"]) == (1, [])
     assert [key.split("/")[-2] for key in inside.named("manifest.json")] == [backup_id]
+
+
+def test_a_login_page_is_not_taken_for_a_bucket_without_backups(pgkeeper: Pgkeeper, inside: BucketInside, storage: str) -> None:
+    pgkeeper.create_database("app")
+    pgkeeper.backup("app")
+    pgkeeper("sync").exits(DONE)
+    known = pgkeeper("list", "--json").json
+    calls = (
+        ("list", "--from", "cloud"),
+        ("verify", "--from", "cloud"),
+        ("restore", "latest", "--from", "cloud", "--to", "back"),
+        ("catalog", "rebuild", "--from", "cloud"),
+        ("sync",),
+    )
+    with http_proxy(storage, Faulty(Fault(times=LASTING, instead=LOGIN_PAGE))) as proxy:
+        pgkeeper.configure(BACKUP_CLOUD_ENDPOINT_URL=proxy.url)
+        # Each puts up with it for twenty seconds.
+        with ThreadPoolExecutor(len(calls)) as threads:
+            for run in threads.map(lambda call: pgkeeper(*call, seconds=120), calls):
+                assert "another answer than to what was asked" in run.exits(FAILED).error
+                assert "Check BACKUP_CLOUD_ENDPOINT_URL" in run.error
+    pgkeeper.configure(BACKUP_CLOUD_ENDPOINT_URL=storage)
+    assert pgkeeper("list", "--json").json == known
 
 
 def test_no_key_stands_in_logs_state_jobs_or_answers(pgkeeper: Pgkeeper, inside: BucketInside) -> None:

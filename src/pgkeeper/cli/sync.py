@@ -36,8 +36,8 @@ def command(
         if outcome.error is not None:
             complain(str(outcome.error))
     for store in report.stores:
-        for lost in (*store.lost, *store.damaged):
-            complain(lost)
+        for line in (*store.lost, *store.damaged, *store.foreign):
+            complain(line)
         if store.error is not None:
             complain(str(store.error))
     for warning in report.warnings:

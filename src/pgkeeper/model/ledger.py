@@ -51,7 +51,8 @@ class Ledger(_Part):
 
     `unwanted` are backups whose copy was removed on purpose: they are not sent again. `failing_since` is when sending began to fail, with
     the last `problem`; `told_at` is when the owner last heard of it, `told_losses` what he heard of copies that are lost. `succeeded_at`
-    is when everything was last there.
+    is when everything was last there. `most_parts` is how many parts of an object the provider takes, None where nothing else than usual
+    is known of that. `foreign` are backups whose copies this host did not send, and found in its place when it last looked.
     """
 
     copies: tuple[CopyRecord, ...] = ()
@@ -61,6 +62,13 @@ class Ledger(_Part):
     told_at: AwareDatetime | None = None
     told_losses: tuple[str, ...] = ()
     succeeded_at: AwareDatetime | None = None
+    most_parts: int | None = None
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Tell whether it is a first one, or made anew after it was lost: then what lies in the store is no surprise."""
+        return not self.copies and self.succeeded_at is None and not self.foreign
 
     def find(self, cluster: str, backup_id: str) -> CopyRecord | None:
         """Return what is known of one copy."""

@@ -52,7 +52,8 @@ class DatabaseFacts:
 class OffSiteFacts:
     """A store off site, as this host knows it: how many backups are not there yet, since when the oldest of them waits.
 
-    `failing_since` is when copying began to fail, None while it succeeds, and `problem` why.
+    `failing_since` is when copying began to fail, None while it succeeds, and `problem` why. `foreign` are backups whose copies in this
+    host's place it did not send.
     """
 
     store: str
@@ -60,6 +61,7 @@ class OffSiteFacts:
     waiting_since: datetime | None = None
     failing_since: datetime | None = None
     problem: str = ""
+    foreign: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,10 @@ def _of_stores(facts: HostFacts, now: datetime) -> Iterator[Finding]:
         elif store.waiting_since is not None and now - store.waiting_since > FRESH:
             age = format_duration((now - store.waiting_since).total_seconds())
             yield Finding("problem", "", f"{_count(store.waiting, 'backup')} not in {store.store} yet, the oldest since {age}", hint)
+        if store.foreign:
+            count = _count(len(store.foreign), "backup")
+            text = f"{count} in this host's place in {store.store} that it did not send, the newest {store.foreign[0]}"
+            yield Finding("problem", "", text, "is there a clone of this machine? `pgkeeper sync` says what to do")
     if facts.archiving_problem:
         text = f"not every moment can be brought back: {facts.archiving_problem}"
         yield Finding("problem", "", text, "`pgkeeper pitr check` says more, and when the disk is full")

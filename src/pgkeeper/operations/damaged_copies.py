@@ -11,7 +11,6 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.off_site_settings import OffSite
 from pgkeeper.operations.read_contents import require_contents
 from pgkeeper.settings import Settings
-from pgkeeper.stores.cloud import Listing
 from pgkeeper.stores.cloud_copy import CloudCopy
 from pgkeeper.stores.local_copy import LocalCopy
 from pgkeeper.stores.send import Sender
@@ -35,15 +34,17 @@ class Stays(NamedTuple):
     hint: str
 
 
-def damaged_copies(listing: Listing, sender: Sender, backups: Sequence[LocalCopy], asked: Collection[str] = ()) -> tuple[DamagedCopy, ...]:
-    """Return the copies that are recorded as damaged, or that were being replaced when a sync was killed, the oldest first.
+def damaged_copies(
+    copies: Sequence[CloudCopy], sender: Sender, backups: Sequence[LocalCopy], asked: Collection[str] = ()
+) -> tuple[DamagedCopy, ...]:
+    """Return those of `copies`, the newest first, that are recorded as damaged, or were being replaced when a sync was killed.
 
-    With `asked` only those of these backups. Asks the store for nothing but the records of damage that it lists. A copy of which only a
-    restore differed is none of them.
+    The oldest comes first; with `asked` only those of these backups. Asks the store for nothing but the records of damage that it lists. A
+    copy of which only a restore differed is none of them.
     """
     by_place = {(backup.cluster, backup.backup_id): backup for backup in backups}
     damaged = []
-    for copy in reversed(listing.copies):
+    for copy in reversed(copies):
         if asked and copy.backup_id not in asked:
             continue
         found = _found(copy, sender)

@@ -17,6 +17,7 @@ from pgkeeper.postgres.server import told
 from pgkeeper.settings import Settings
 
 _SUBJECT = "recovery to any second"
+_SECONDS = 60.0
 
 
 def examine_pitr(settings: Settings) -> Iterator[Finding]:
@@ -39,7 +40,7 @@ def examine_pitr(settings: Settings) -> Iterator[Finding]:
         yield Finding(level="warning", subject=_SUBJECT, text=f"repository {name} is detached", hint=hint)
     for name in attached(settings):
         try:
-            found = info(pgbackrest(settings), number_of(name))
+            found = info(pgbackrest(settings), number_of(name), _SECONDS)
             program("pg_waldump", found.major, same=True)
             yield Finding(level="ok", subject=_SUBJECT, text=f"repository {name}: {len(found.backups)} physical backups")
         except PgkeeperError as error:

@@ -52,6 +52,8 @@ def expire_off_site(bucket: BucketSettings, settings: Settings, now: datetime, h
 
 def _failing(bucket: BucketSettings, settings: Settings) -> str:
     ledger = read_ledger(settings, bucket)
+    if ledger.foreign:
+        return f"in its place lie copies that this host did not send, {ledger.foreign[0]} for one: `pgkeeper sync` says what to do"
     if ledger.failing_since is None:
         return ""
     return f"copies could not be made since {ledger.failing_since:%Y-%m-%d %H:%M} UTC: {ledger.problem}"

@@ -25,12 +25,17 @@ from pgkeeper.operations.settling import begin_settling
 from pgkeeper.settings import Settings
 from pgkeeper.stores.cloud import CloudStore
 from pgkeeper.stores.copy import Copy
+from pgkeeper.stores.patience import Patience
 
 STORE_WAIT = timedelta(seconds=30)
+_PATIENCE = Patience()
 
 
-def cloud_store(settings: Settings, bucket: BucketSettings, host: str = "") -> CloudStore:
-    """Return the store in one bucket, of this host or of another one named `host`. Raises ConfigurationError for unusable keys."""
+def cloud_store(settings: Settings, bucket: BucketSettings, host: str = "", patience: Patience = _PATIENCE) -> CloudStore:
+    """Return the store in one bucket, of this host or of another one named `host`. Raises ConfigurationError for unusable keys.
+
+    `patience` is for trouble that may pass.
+    """
     from pgkeeper.crypto.ring import key_ring
     from pgkeeper.stores.s3 import S3Bucket
 
@@ -39,7 +44,7 @@ def cloud_store(settings: Settings, bucket: BucketSettings, host: str = "") -> C
     keys = key_ring(settings, settings.state_dir)
     return CloudStore(
         bucket.store,
-        S3Bucket(bucket),
+        S3Bucket(bucket, patience),
         host or own,
         keys,
         settings.state_dir,

@@ -107,5 +107,5 @@ def _examine(found: CloudStore, store: OffSite, settings: Settings) -> tuple[str
                 records.append(record_of(copy, None, datetime.now(UTC)))
             except IntegrityError as error:
                 problems.append(f"{copy.backup_id}: {error}")
-        change.ledger = change.ledger.model_copy(update={"copies": tuple(records)})
+        change.ledger = change.ledger.model_copy(update={"copies": tuple(records), "foreign": ()})
     return tuple(dict.fromkeys(problems))

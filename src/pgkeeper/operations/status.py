@@ -147,7 +147,7 @@ def _off_site(backups: Sequence[LocalCopy], settings: Settings, now: datetime) -
     for store, ledger in known_off_site(settings):
         waiting = waiting_for(ledger, backups, now, settings.retention_days)
         since = waiting[0].created_at if waiting else None
-        found.append(OffSiteFacts(store, len(waiting), since, ledger.failing_since, ledger.problem))
+        found.append(OffSiteFacts(store, len(waiting), since, ledger.failing_since, ledger.problem, ledger.foreign))
     return tuple(found)
 
 

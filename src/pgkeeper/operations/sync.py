@@ -8,7 +8,7 @@ from typing import Literal
 from pgkeeper.host.identity import machine_id
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import ErrorInfo, IntegrityError
+from pgkeeper.model.errors import ErrorInfo, IntegrityError, RefusedError
 from pgkeeper.model.ledger import Ledger
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
@@ -23,9 +23,11 @@ from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.tell_owner import tell_sync_failed
 from pgkeeper.operations.waiting import waiting_for
 from pgkeeper.settings import Settings
+from pgkeeper.stores.bandwidth import Bandwidth
 from pgkeeper.stores.cloud import CloudStore
 from pgkeeper.stores.local_copy import LocalCopy
-from pgkeeper.stores.send import Sender
+from pgkeeper.stores.send import FOREIGN_HINT, ForeignCopyError, Sender
+from pgkeeper.stores.upload import Limits
 
 _TOLD_AGAIN = timedelta(hours=24)
 
@@ -61,7 +63,8 @@ class StoreSync(Message):
     """How a store stands at the end. `waiting` backups are not there yet, the oldest of them for `lag_seconds`.
 
     `lost` names copies that were there and are not any more, or not whole; `damaged` those that a check found wrong, and that were not sent
-    again, with the reason. `error` is why the store as a whole could not be used.
+    again, with the reason; `foreign` those in this host's place that it did not send. `error` is why the store as a whole could not be
+    used.
     """
 
     store: OffSite
@@ -72,6 +75,7 @@ class StoreSync(Message):
     lag_seconds: float
     lost: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     error: ErrorInfo | None = None
 
 
@@ -84,9 +88,14 @@ class SyncReport(Message):
 
     @property
     def exit_status(self) -> int:
-        """Return 0 when everything is off site and whole; 4 when a copy is lost or damaged; else the status all failures share, or 1."""
+        """Return 0 when everything is off site and whole, 4 when a copy is lost or damaged, and 6 when there are copies of somebody else.
+
+        Else the status all failures share, or 1.
+        """
         if any(store.lost or store.damaged for store in self.stores):
             return IntegrityError.exit_status
+        if any(store.foreign for store in self.stores):
+            return RefusedError.exit_status
         return shared_status([*(outcome.error for outcome in self.outcomes), *(store.error for store in self.stores)])
 
 
@@ -122,11 +131,14 @@ class _StoreSync:
         self._request = request
         self._settings = settings
         self._progress = progress
-        self._sender = Sender(store, settings.state_dir / "off-site" / f"{bucket.store}-on-its-way", settings.cloud_upload_limit)
+        bandwidth = Bandwidth(settings.cloud_upload_limit) if settings.cloud_upload_limit else None
+        limits = Limits(bandwidth, self._ledger().most_parts, self._note_part_limit)
+        self._sender = Sender(store, settings.state_dir / "off-site" / f"{bucket.store}-on-its-way", limits)
         self._error: ErrorInfo | None = None
         self._lost: list[str] = []
         self._again: dict[tuple[str, str], str] = {}
         self._damaged: dict[str, str] = {}
+        self._foreign: list[str] = []
         self.outcomes: list[SyncOutcome] = []
 
     def run(self) -> None:
@@ -134,15 +146,20 @@ class _StoreSync:
         try:
             self._claim(self._waiting(self._request.backups))
             listing = self._store.listing()
-            missing = reckon(self._store, self._bucket, listing, self._settings)
+            missing = reckon(self._store, self._bucket, listing, self._settings, adopt=self._request.adopt)
             self._lost, self._again = list(missing.lines), missing.reasons
-            damaged = damaged_copies(listing, self._sender, local_store(self._settings).backups(), self._request.backups)
+            self._foreign = [f"this host did not send the copy {copy.where}: {FOREIGN_HINT}" for copy in missing.foreign]
+            folders = {copy.folder for copy in missing.foreign}
+            ours = [copy for copy in listing.copies if copy.folder not in folders]
+            damaged = damaged_copies(ours, self._sender, local_store(self._settings).backups(), self._request.backups)
             self._damaged = {
                 one.copy.folder: self._stays(one, Stays("it was not sent again yet", "the next `pgkeeper sync` does")) for one in damaged
             }
             still_wanted = [one.backup for one in damaged if one.backup is not None]
             self._sender.forget_others([*self._waiting(), *self._waiting(self._request.backups), *still_wanted])
-            self._store.sweep(listing.strays, self._sender.under_way)
+            if not missing.foreign:
+                # Else what looks left over may be on its way from somebody else.
+                self._store.sweep(listing.strays, self._sender.under_way)
             tried: set[tuple[str, str]] = set()
             # Copying may take hours, in which the next backup is made.
             while waiting := [one for one in self._waiting(self._request.backups) if (one.cluster, one.backup_id) not in tried]:
@@ -178,13 +195,14 @@ class _StoreSync:
             lag_seconds=round(lag, 1),
             lost=tuple(self._lost),
             damaged=tuple(self._damaged.values()),
+            foreign=tuple(self._foreign),
             error=self._error,
         )
 
     def remember_and_tell(self) -> tuple[str, ...]:
         """Remember whether it went well. Tells the owner of what is new, and each day of what still fails; returns warnings."""
         now = datetime.now(UTC)
-        losses = (*self._lost, *self._damaged.values())
+        losses = (*self._lost, *self._damaged.values(), *self._foreign)
         failures = [str(outcome.error) for outcome in self.outcomes if outcome.error] + ([str(self._error)] if self._error else [])
         with ledger_change(self._settings, self._bucket) as change:
             before = change.ledger
@@ -200,6 +218,12 @@ class _StoreSync:
             change.ledger = before.model_copy(update={**update, "told_losses": losses})
             tell = set(losses) - set(before.told_losses) or (failures and change.ledger.told_at == now)
         return tell_sync_failed(self._store.where, [*losses, *failures], self._settings) if tell else ()
+
+    def _note_part_limit(self, most: int) -> None:
+        """Remember how many parts the provider takes: finding out again would cost as many."""
+        log.warning("the provider takes fewer parts than others", store=self._name, parts=most)
+        with ledger_change(self._settings, self._bucket) as change:
+            change.ledger = change.ledger.model_copy(update={"most_parts": most})
 
     def _ledger(self) -> Ledger:
         return read_ledger(self._settings, self._bucket)
@@ -251,7 +275,7 @@ class _StoreSync:
         except Exception as error:  # noqa: BLE001 - a damaged backup never keeps the others here
             info = as_error_info(error, f"copying {backup.backup_id}")
             log.error("copy failed", store=self._name, backup_id=backup.backup_id, error=str(info))
-            if isinstance(error, IntegrityError):
+            if isinstance(error, IntegrityError | ForeignCopyError):
                 self.outcomes.append(outcome.model_copy(update={"status": "failed", "error": info, "seconds": time.monotonic() - began}))
             else:
                 # The same would happen to the next one.

@@ -37,9 +37,12 @@ class RepositoryInfo(BaseModel):
     older: int = 0
 
 
-def info(program: PgBackRest, repository: int) -> RepositoryInfo:
-    """Ask about one repository. Raises PgBackRestFailed where it can't be reached or knows nothing of the cluster."""
-    text = program.output("info", IMPATIENT, "--output=json", f"--repo={repository}", timeout=_SECONDS)
+def info(program: PgBackRest, repository: int, seconds: float = _SECONDS) -> RepositoryInfo:
+    """Ask about one repository. Raises PgBackRestFailed where it can't be reached or knows nothing of the cluster.
+
+    Raises OperationFailed when it takes longer than so many seconds.
+    """
+    text = program.output("info", IMPATIENT, "--output=json", f"--repo={repository}", timeout=seconds)
     try:
         stanzas = json.loads(text)
         stanza = next((one for one in stanzas if one["name"] == program.stanza), None)

@@ -9,7 +9,7 @@ from pgkeeper.model.errors import IntegrityError, OperationFailed, RefusedError
 
 
 class BucketUnreachableError(OperationFailed):
-    """The provider could not be reached, or did not get over its trouble, for as long as we had patience (exit status 1): try later."""
+    """The provider, or something else in its place, gave no answer as long as we had patience for it (exit status 1): try later."""
 
 
 class BucketRefusedError(OperationFailed):
@@ -22,6 +22,14 @@ class ObjectGoneError(IntegrityError):
 
 class UploadGoneError(BucketRefusedError):
     """The provider does not know an upload in parts (any more), and there is no object that came of it (exit status 1): begin again."""
+
+
+class TooManyPartsError(BucketRefusedError):
+    """The provider takes no more than `most` parts of an upload (exit status 1): begin again with larger ones."""
+
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__(what, f"the provider takes no more than {most} parts", "it goes on with larger ones")
+        self.most = most
 
 
 class ObjectLockedError(RefusedError):
@@ -76,8 +84,8 @@ class Bucket(Protocol):
     """Objects under one prefix of one bucket. Keys are relative to the prefix.
 
     Everything here is tried again, with growing pauses, where the provider or the line fails in a way that may pass. What still fails then
-    raises BucketUnreachableError; what will not change by itself raises BucketRefusedError. Neither ever names a secret. May be used by
-    several threads at once.
+    raises BucketUnreachableError; what will not change by itself raises BucketRefusedError. Neither ever names a secret. An answer that is
+    not the answer to what was asked counts as such trouble, too, and is never taken for one. May be used by several threads at once.
     """
 
     name: str
@@ -105,7 +113,7 @@ class Bucket(Protocol):
     def send_part(self, key: str, upload_id: str, number: int, content: bytes, sending: Sending = unwatched) -> SentPart:
         """Send one part (all but the last at least 5 MiB). The provider checks what arrives. Sent again, the last one counts.
 
-        Raises UploadGoneError when the provider does not know the upload.
+        Raises UploadGoneError when the provider does not know the upload, TooManyPartsError when it takes none of that number.
         """
 
     def sent_parts(self, key: str, upload_id: str) -> tuple[SentPart, ...] | None:

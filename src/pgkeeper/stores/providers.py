@@ -65,6 +65,10 @@ _QUIRKS: Mapping[Provider, Quirks] = {
 }
 
 _NO_UPLOAD = re.compile(r"no active upload", re.IGNORECASE)
+_PART_NUMBER = re.compile(r"part.?number", re.IGNORECASE)
+_BETWEEN = re.compile(r"between 1 and (\d+)")
+_FEWEST_PARTS = 100
+_USUAL_LIMIT = 1_000
 
 
 def quirks(provider: Provider) -> Quirks:
@@ -82,3 +86,18 @@ def says_no_such_upload(code: str, message: str) -> bool:
     """Tell whether an answer means that an upload is not known (any more)."""
     # Backblaze's own words for it, in an InvalidRequest.
     return code == "NoSuchUpload" or bool(_NO_UPLOAD.search(message))
+
+
+def most_parts(code: str, message: str, number: int) -> int | None:
+    """Return how many parts a provider takes that refused part `number` with this answer; None where the answer is about something else.
+
+    AWS, Backblaze and Google take 10,000; some that speak S3 as well take 1,000. What is far below is taken for no limit: parts would not
+    fit into memory.
+    """
+    if number <= _FEWEST_PARTS or not (code in {"InvalidPartNumber", "TooManyParts"} or _PART_NUMBER.search(message)):
+        return None
+    told = _BETWEEN.search(message)
+    if told and _FEWEST_PARTS <= int(told[1]) < number:
+        return int(told[1])
+    # Several parts are on the line at once, and the one that was refused first need not be the first that is too much.
+    return _USUAL_LIMIT if number > _USUAL_LIMIT else number - 1

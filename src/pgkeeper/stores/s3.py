@@ -17,14 +17,16 @@ from pgkeeper.stores.bucket import (
     ObjectLockedError,
     Sending,
     SentPart,
+    TooManyPartsError,
     UnfinishedUpload,
     UploadGoneError,
     unwatched,
 )
 from pgkeeper.stores.patience import Patience
-from pgkeeper.stores.providers import says_no_such_upload
+from pgkeeper.stores.providers import most_parts, says_no_such_upload
+from pgkeeper.stores.s3_answers import is_encrypted
 from pgkeeper.stores.s3_read import read
-from pgkeeper.stores.s3_requests import S3Requests, given, says
+from pgkeeper.stores.s3_requests import S3Requests, says
 from pgkeeper.stores.s3_trouble import answer_of, date_of
 
 T = TypeVar("T")
@@ -45,11 +47,11 @@ class S3Bucket:
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects whose keys begin with `prefix`, in the order of their keys."""
         ask = partial(self._client.list_objects_v2, **self._requests.where(), Prefix=self._requests.full(prefix))
-        for page in self._requests.pages(f"list {self.name}", "list", ask, {"ContinuationToken": "NextContinuationToken"}):
-            for one in page.get("Contents", ()):
-                # Providers' consoles make an empty object for a folder.
-                if key := self._requests.relative(one["Key"]):
-                    yield ObjectInfo(key, one["Size"], _utc(one["LastModified"]), one.get("StorageClass") or "STANDARD")
+        markers = {"ContinuationToken": "NextContinuationToken"}
+        for one in self._requests.entries(f"list {self.name}", "list", ask, markers, "Contents", lambda one: one["Key"].encode()):
+            # Providers' consoles make an empty object for a folder.
+            if key := self._requests.relative(one["Key"]):
+                yield ObjectInfo(key, one["Size"], _utc(one["LastModified"]), one.get("StorageClass") or "STANDARD")
 
     def head(self, key: str) -> ObjectInfo | None:
         """Return what is known of an object, None when there is none."""
@@ -70,14 +72,14 @@ class S3Bucket:
     def begin_upload(self, key: str) -> str:
         """Begin an upload in parts and return its id."""
         ask = partial(self._client.create_multipart_upload, **self._requests.where(key), **self._class)
-        return self._requests.attempt(f"write {self.name}/{key}", "write", lambda: given(ask(), "UploadId"))
+        return self._requests.attempt(f"write {self.name}/{key}", "write", lambda: ask()["UploadId"])
 
     def send_part(self, key: str, upload_id: str, number: int, content: bytes, sending: Sending = unwatched) -> SentPart:
         """Send one part."""
         send = partial(self._client.upload_part, **self._requests.where(key), UploadId=upload_id, PartNumber=number)
 
         def ask(**body: Any) -> str:  # noqa: ANN401 - boto3's own looseness
-            return given(self._known_upload(key, partial(send, **body)), "ETag")
+            return self._known_upload(key, partial(send, **body), number)["ETag"]
 
         digest = _md5(content)
         etag = self._requests.send(key, content, digest, sending, ask).strip('"')
@@ -90,14 +92,12 @@ class S3Bucket:
         def ask(**more: Any) -> Any:  # noqa: ANN401 - boto3's own looseness
             return self._known_upload(key, partial(list_parts, **more))
 
-        found: list[SentPart] = []
-        markers = {"PartNumberMarker": "NextPartNumberMarker"}
+        doing, markers = f"list the parts of {self.name}/{key}", {"PartNumberMarker": "NextPartNumberMarker"}
+        parts = self._requests.entries(doing, "parts", ask, markers, "Parts", lambda part: part["PartNumber"])
         try:
-            for page in self._requests.pages(f"list the parts of {self.name}/{key}", "parts", ask, markers):
-                found += [SentPart(part["PartNumber"], part["Size"], part["ETag"].strip('"')) for part in page.get("Parts", ())]
+            return tuple(SentPart(part["PartNumber"], part["Size"], part["ETag"].strip('"')) for part in parts)
         except UploadGoneError:
             return None
-        return tuple(found)
 
     def complete_upload(self, key: str, upload_id: str, parts: Iterable[SentPart]) -> None:
         """Make an object of the parts."""
@@ -106,7 +106,7 @@ class S3Bucket:
         ask = partial(self._client.complete_multipart_upload, **self._requests.where(key), UploadId=upload_id, MultipartUpload=listed)
         gone = None
         try:
-            self._requests.attempt(f"write {self.name}/{key}", "write", partial(self._known_upload, key, ask))
+            self._requests.attempt(f"write {self.name}/{key}", "write", partial(self._known_upload, key, ask, len(sent)))
         except UploadGoneError as error:
             # An earlier try may have done it, and its answer been lost.
             gone = error
@@ -128,9 +128,9 @@ class S3Bucket:
         """Yield uploads that were begun for keys with that beginning and not ended."""
         ask = partial(self._client.list_multipart_uploads, **self._requests.where(), Prefix=self._requests.full(prefix))
         markers = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
-        for page in self._requests.pages(f"list unfinished uploads in {self.name}", "uploads", ask, markers):
-            for one in page.get("Uploads", ()):
-                yield UnfinishedUpload(self._requests.relative(one["Key"]), one["UploadId"], _utc(one["Initiated"]))
+        # Not every provider lists them in the order of their keys.
+        for one in self._requests.entries(f"list unfinished uploads in {self.name}", "uploads", ask, markers, "Uploads"):
+            yield UnfinishedUpload(self._requests.relative(one["Key"]), one["UploadId"], _utc(one["Initiated"]))
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there does no harm."""
@@ -143,7 +143,7 @@ class S3Bucket:
                 self._client.delete_object(**self._requests.where(key))
             except self._requests.refused as error:
                 # Google says so where the others are content.
-                if not says(error, "NoSuchKey", "404"):
+                if not says(error, "NoSuchKey"):
                     raise
 
         self._requests.attempt(doing, "delete", ask)
@@ -164,14 +164,17 @@ class S3Bucket:
         ours = (before + time.time()) / 2
         return ours - theirs.timestamp() if theirs else 0.0
 
-    def _known_upload(self, key: str, ask: Callable[[], T]) -> T:
-        """Return what `ask` answers. Raises UploadGoneError when the provider does not know the upload."""
+    def _known_upload(self, key: str, ask: Callable[[], T], parts: int = 0) -> T:
+        """Return what `ask` answers. Raises UploadGoneError when the provider does not know the upload, TooManyPartsError for `parts`."""
         try:
             return ask()
         except self._requests.refused as error:
             answer = answer_of(error)
             if answer and says_no_such_upload(answer.code, answer.message):
                 raise UploadGoneError(f"cannot write {self.name}/{key}", "the provider does not know the upload any more") from None
+            most = most_parts(answer.code, answer.message, parts) if answer else None
+            if most is not None:
+                raise TooManyPartsError(f"cannot write {self.name}/{key}", most) from None
             raise
 
     def _differs(self, key: str, parts: tuple[SentPart, ...]) -> str:
@@ -183,8 +186,7 @@ class S3Bucket:
         if found["ContentLength"] != size:
             return f"it has {found['ContentLength']} bytes, {size} were sent"
         etag, promised = found["ETag"].strip('"'), _etag_of(parts)
-        encrypted = found.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in found
-        if self._requests.quirks.etags_are_md5 and not encrypted and promised and etag != promised:
+        if self._requests.quirks.etags_are_md5 and not is_encrypted(found) and promised and etag != promised:
             return f"its ETag is {etag}, that of what was sent is {promised}"
         return ""
 

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from http.client import HTTPException
 from typing import Any
 
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.stores.bucket import ObjectGoneError
 from pgkeeper.stores.files import BLOCK
-from pgkeeper.stores.s3_requests import S3Requests, given, says
+from pgkeeper.stores.s3_answers import NotTheAnswerError
+from pgkeeper.stores.s3_requests import S3Requests, says
 
 
 def read(requests: S3Requests, key: str, start: int, end: int | None) -> Iterator[bytes]:
@@ -45,26 +45,30 @@ def _open(requests: S3Requests, key: str, position: int, end: int | None, versio
     try:
         answer = requests.client.get_object(**requests.where(key), **asked)
     except requests.refused as error:
-        if says(error, "NoSuchKey", "404"):
+        if says(error, "NoSuchKey"):
             raise ObjectGoneError(what, "it is not there") from None
-        if says(error, "PreconditionFailed", "412"):
+        if says(error, "PreconditionFailed"):
             raise IntegrityError(what, "it was replaced while it was being read") from None
-        if says(error, "InvalidRange", "416"):
+        if says(error, "InvalidRange"):
             raise IntegrityError(what, f"it has less than {end or position + 1} bytes") from None
         raise
-    # Where nothing is in it, it is 0, which `given` takes for no answer.
-    length = answer.get("ContentLength")
-    if length is None:
+    first, behind, total = _range(answer.get("ContentRange", ""), answer["ContentLength"])
+    said = f"asked for bytes from {position} to {end or 'the end'}, the provider gave {first} to {behind} of {total}"
+    if first != position or behind - first != answer["ContentLength"]:
         answer["Body"].close()
-        raise HTTPException("the answer has no ContentLength")
-    first, behind, total = _range(answer.get("ContentRange", ""), length)
-    if first != position or (end is not None and behind < end):
+        raise NotTheAnswerError(said)
+    if end is not None and behind < end:
         answer["Body"].close()
-        raise IntegrityError(what, f"asked for bytes from {position} to {end}, the provider gave {first} to {behind} of {total}")
-    return answer["Body"], given(answer, "ETag"), behind if end is None else end
+        if behind < total:
+            raise NotTheAnswerError(said)
+        raise IntegrityError(what, f"it has less than {end} bytes: {said}")
+    return answer["Body"], answer["ETag"], behind if end is None else end
 
 
-def _range(content_range: str, length: int) -> tuple[int, int, str]:
-    """Return where a body begins, the byte behind it, and the object's size as the provider tells it."""
+def _range(content_range: str, length: int) -> tuple[int, int, int]:
+    """Return where a body begins, the byte behind it, and the object's size as far as the provider tells it."""
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range)
-    return (int(found[1]), int(found[2]) + 1, found[3]) if found else (0, length, str(length))
+    if found is None:
+        return 0, length, length
+    behind = int(found[2]) + 1
+    return int(found[1]), behind, behind if found[3] == "*" else int(found[3])

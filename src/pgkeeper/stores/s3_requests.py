@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgkeeper.off_site_settings import BucketSettings
@@ -13,6 +12,7 @@ from pgkeeper.stores.bucket import Sending
 from pgkeeper.stores.outgoing import Outgoing
 from pgkeeper.stores.patience import Patience, Trying
 from pgkeeper.stores.providers import Right, quirks
+from pgkeeper.stores.s3_answers import ForwardOnly, believe_only_answers
 from pgkeeper.stores.s3_client import connect
 from pgkeeper.stores.s3_trouble import Trouble, answer_of, expected_errors, understand
 
@@ -37,6 +37,7 @@ class S3Requests:
         self.name = f"s3://{settings.bucket}/{settings.prefix}"
         self.client = connect(settings)
         self.quirks = quirks(settings.provider)
+        believe_only_answers(self.client, etags_are_md5=self.quirks.etags_are_md5)
         self._patience = patience
         self._answered = False
         self.expected = expected_errors()
@@ -82,21 +83,31 @@ class S3Requests:
                 self.answered()
                 return found
 
-    def pages(self, doing: str, right: Right, ask: Callable[..., Any], markers: Mapping[str, str]) -> Iterator[Any]:
-        """Yield all pages of a list; `markers` says which parameter of the next request is which part of an answer."""
+    def entries(
+        self,
+        doing: str,
+        right: Right,
+        ask: Callable[..., Any],
+        markers: Mapping[str, str],
+        entries: str,
+        place: Callable[[Any], Any] | None = None,
+    ) -> Iterator[Any]:
+        """Yield all entries of a list, page by page; `markers` says which parameter of the next request is which part of an answer.
+
+        `entries` is the part of an answer that holds them, `place` returns where one of them stands in the list's order.
+        """
         more: dict[str, Any] = {}
+        course = ForwardOnly(entries, tuple(markers.values()), place)
 
         def page() -> Any:  # noqa: ANN401 - boto3's answers differ
             answer = ask(**more)
-            if answer.get("IsTruncated"):
-                # A list that ends too early would be taken for all there is.
-                given(answer, next(iter(markers.values())))
+            course.follow(answer)
             return answer
 
         while True:
             found = self.attempt(doing, right, page)
-            yield found
-            if not found.get("IsTruncated"):
+            yield from found.get(entries, ())
+            if not found["IsTruncated"]:
                 return
             more = {parameter: found[part] for parameter, part in markers.items() if found.get(part)}
 
@@ -120,6 +131,7 @@ class S3Requests:
 
     def head(self, key: str) -> HeadObjectOutputTypeDef | None:
         """Return what the provider knows of an object, None when there is none."""
+        look = partial(self.client.list_objects_v2, **self.where(), Prefix=self.full(key), MaxKeys=1)
 
         def ask() -> HeadObjectOutputTypeDef | None:
             try:
@@ -129,20 +141,17 @@ class S3Requests:
                     return None
                 if says(error, "400", "403"):
                     # An answer to HEAD has no body that says why.
-                    self.client.list_objects_v2(**self.where(), Prefix=self.full(key), MaxKeys=1)
+                    look()
                 raise
 
-        return self.attempt(f"look at {self.name}/{key}", "read", ask)
+        found = self.attempt(f"look at {self.name}/{key}", "read", ask)
+        if found is None:
+            # Any web server says 404. That it was the provider, and that the bucket is there, only an answer with a body shows.
+            self.attempt(f"list {self.name}/{key}", "list", look)
+        return found
 
 
 def says(error: Exception, *codes: str) -> bool:
     """Tell whether a refusal has one of these codes."""
     answer = answer_of(error)
     return answer is not None and answer.code in codes
-
-
-def given(answer: Mapping[str, Any], name: str) -> str:
-    """Return what an answer must say. Raises HTTPException when it does not: it came from something else than the provider."""
-    if not answer.get(name):
-        raise HTTPException(f"the answer has no {name}")
-    return str(answer[name])

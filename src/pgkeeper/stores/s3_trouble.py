@@ -13,6 +13,7 @@ from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.off_site_settings import CREDENTIALS, BucketSettings
 from pgkeeper.stores.bucket import BucketRefusedError, BucketUnreachableError, ObjectLockedError
 from pgkeeper.stores.providers import Right, missing_right, quirks
+from pgkeeper.stores.s3_answers import NotTheAnswerError
 
 _PASSING = frozenset({
     "BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestLimitExceeded", "RequestTimeout", "RequestTimeoutException",
@@ -80,7 +81,8 @@ def answer_of(error: Exception) -> Answer | None:
         details=document,
         headers=metadata.get("HTTPHeaders", {}),
         # botocore then puts the status in the code's place, as it does for HEAD, whose answers have no body.
-        cut=document.get("Code") == str(metadata.get("HTTPStatusCode")) and not getattr(error, "operation_name", "").startswith("Head"),
+        cut=document.get("Code", "") in {"", str(metadata.get("HTTPStatusCode"))}
+        and not getattr(error, "operation_name", "").startswith("Head"),
     )
 
 
@@ -99,7 +101,9 @@ def understand(error: Exception, what: str, settings: BucketSettings, right: Rig
         return _unanswered(error, what, settings)
     if _may_pass(answer):
         why = f"{quirks(settings.provider).title} answered {_said(answer, settings)}"
-        return Trouble(BucketUnreachableError(what, why, "try again later"), passes=True, wait=_asked_to_wait(answer))
+        # A provider says why it refuses; somebody else in its place says something that is no document of S3.
+        hint = _not_the_bucket_hint(settings) if answer.cut and answer.status < 500 else "try again later"
+        return Trouble(BucketUnreachableError(what, why, hint), passes=True, wait=_asked_to_wait(answer))
     return Trouble(_refusal(answer, what, settings, right), passes=False)
 
 
@@ -182,9 +186,7 @@ def _apart(answer: Answer) -> str:
 
 
 def _region_hint(answer: Answer, settings: BucketSettings) -> str:
-    variable = "BACKUP_REPLICA_REGION" if settings.store == "replica" else "AWS_REGION"
-    endpoint = "BACKUP_REPLICA_ENDPOINT_URL" if settings.store == "replica" else "BACKUP_CLOUD_ENDPOINT_URL"
-    name = endpoint if settings.endpoint_url else variable
+    name = _address_variable(settings)
     told = answer.details.get("Region") or answer.headers.get("x-amz-bucket-region", "")
     if told:
         return f"it is in {told}; set {name} accordingly"
@@ -192,11 +194,26 @@ def _region_hint(answer: Answer, settings: BucketSettings) -> str:
     return f"its address is {other}; set {name} accordingly" if other else f"check {name}"
 
 
+def _address_variable(settings: BucketSettings) -> str:
+    """Return the variable that the provider's address comes from."""
+    if settings.endpoint_url:
+        return "BACKUP_REPLICA_ENDPOINT_URL" if settings.store == "replica" else "BACKUP_CLOUD_ENDPOINT_URL"
+    return "BACKUP_REPLICA_REGION" if settings.store == "replica" else "AWS_REGION"
+
+
+def _not_the_bucket_hint(settings: BucketSettings) -> str:
+    bucket, _key_id, _key = _variables(settings)
+    return f"see what answers there: a proxy, a login page, another service? Check {_address_variable(settings)} and {bucket}"
+
+
 def _unanswered(error: Exception, what: str, settings: BucketSettings) -> Trouble:
     from botocore.exceptions import CredentialRetrievalError, NoCredentialsError, ParamValidationError
     from urllib3.util.ssl_match_hostname import CertificateError
 
     host = settings.endpoint_url or f"AWS in {settings.region}"
+    if isinstance(error, NotTheAnswerError):
+        why = _without_secrets(f"{host} gave another answer than to what was asked: {error}", settings)
+        return Trouble(BucketUnreachableError(what, why, _not_the_bucket_hint(settings)), passes=not error.lasting)
     causes = tuple(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError | CertificateError):

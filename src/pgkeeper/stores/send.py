@@ -18,19 +18,22 @@ from pgkeeper.crypto.envelope import CHUNK, Sealer
 from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.copy import ENCRYPTED, HEADER_FILE, LABEL, CopyHeader, EncryptedFile, tag_context
-from pgkeeper.model.errors import IntegrityError
+from pgkeeper.model.errors import IntegrityError, RefusedError
 from pgkeeper.model.ledger import objects_of
 from pgkeeper.model.manifest import FileEntry, Manifest
 from pgkeeper.model.names import short_name
 from pgkeeper.model.progress import Progress
-from pgkeeper.stores.bandwidth import Bandwidth
 from pgkeeper.stores.bucket import ObjectGoneError
 from pgkeeper.stores.cloud import CloudStore
 from pgkeeper.stores.cloud_copy import CloudCopy
 from pgkeeper.stores.copy import RECORDS
 from pgkeeper.stores.local_copy import LocalCopy
-from pgkeeper.stores.upload import UploadState, part_size, upload
+from pgkeeper.stores.upload import Limits, UploadState, upload_within
 
+FOREIGN_HINT = (
+    "does a clone of this machine copy its backups there, or is this the clone? Set BACKUP_CLOUD_ENABLED=false on the clone, then"
+    " `pgkeeper sync --adopt` takes the copies for this host's"
+)
 _BEGINNING = 64
 
 
@@ -51,13 +54,21 @@ class _OnItsWay(BaseModel):
     upload: UploadState | None = None
 
 
-class Sender:
-    """Sends backups to one store. `directory` holds what is remembered of copies on their way; `limit` is in bytes a second, 0 for none."""
+class ForeignCopyError(RefusedError):
+    """A copy of another backup has the name of ours (exit status 6): a clone of this host made one in the same second."""
 
-    def __init__(self, store: CloudStore, directory: Path, limit: int) -> None:
+    def __init__(self, copy: CloudCopy) -> None:
+        what = f"backup {copy.backup_id} is not copied to {copy.where}"
+        super().__init__(what, "a copy of another backup lies there, which this host did not send", FOREIGN_HINT)
+
+
+class Sender:
+    """Sends backups to one store. `directory` holds what is remembered of copies on their way."""
+
+    def __init__(self, store: CloudStore, directory: Path, limits: Limits) -> None:
         self._store = store
         self._directory = directory
-        self._bandwidth = Bandwidth(limit) if limit else None
+        self._limits = limits
 
     @property
     def under_way(self) -> frozenset[str]:
@@ -82,13 +93,16 @@ class Sender:
 
         Nothing counts as a copy before everything of it is there. What is wrong with a copy that is sent `again` is recorded beside it
         first. Raises IntegrityError when the backup is damaged, BucketUnreachableError
-        or BucketRefusedError, OSError when what is on its way can't be remembered.
+        or BucketRefusedError, OSError when what is on its way can't be remembered, and ForeignCopyError where another backup's copy lies in
+        the place, and not one that is sent `again`.
         """
         manifest = backup.manifest()
         sealer = self._store.keys.sealer()
         old = self._old_copy(backup)
         replaces = _header_hash(old) if old is not None else ""
-        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._bandwidth, progress, replaces)
+        sending = _Sending(self._store, self._memory(backup), backup, manifest, sealer, self._limits, progress, replaces)
+        if old is not None and not again and old.header.manifest_sha256 != backup.manifest_sha256():
+            raise ForeignCopyError(old)
         if old is not None:
             sending.begin()
             _record_damage(old, again)
@@ -145,7 +159,7 @@ class _Sending:
         backup: LocalCopy,
         manifest: Manifest,
         sealer: Sealer,
-        bandwidth: Bandwidth | None,
+        limits: Limits,
         progress: Progress,
         replaces: str,
     ) -> None:
@@ -155,7 +169,7 @@ class _Sending:
         self._backup = backup
         self._manifest = manifest
         self._sealer = sealer
-        self._bandwidth = bandwidth
+        self._limits = limits
         self._progress = progress
         self._sent_before = 0
         folder = store.folder(backup.cluster, backup.database, backup.backup_id)
@@ -194,22 +208,33 @@ class _Sending:
         resumed = self._state.name == entry.name and self._state.salt
         if not resumed:
             self._remember(self._state.model_copy(update={"name": entry.name, "salt": "", "upload": None}))
-        context = tag_context(self._host, self._backup.cluster, self._backup.backup_id, entry.name)
-        salt = bytes.fromhex(self._state.salt) if resumed else None
-        ciphertext = self._noting_salt(self._sealer.encrypt(self._backup.read(entry), salt))
-        chunks = _Chunks(ciphertext, lambda number, chunk: self._sealer.tag(context, number, chunk))
-        upload(
+        chunks: _Chunks
+
+        def cut(size: int) -> Iterator[bytes]:
+            nonlocal chunks
+            chunks = self._chunks(entry)
+            return chunks.parts(size)
+
+        upload_within(
             self._bucket,
             self._key(entry.name),
             # A little more than the plain file: padding, and what age adds.
-            chunks.parts(part_size(entry.size + entry.size // 1000 + CHUNK)),
+            entry.size + entry.size // 1000 + CHUNK,
+            cut,
+            self._limits,
             self._state.upload if resumed else None,
             lambda state: self._remember(self._state.model_copy(update={"upload": state})) if self._state.salt else None,
-            bandwidth=self._bandwidth,
-            progress=lambda sent: self._progress.advance(self._sent_before + sent, self._manifest.size_bytes),
+            lambda sent: self._progress.advance(self._sent_before + sent, self._manifest.size_bytes),
         )
         file = EncryptedFile(name=entry.name, size=chunks.size, chunk_bytes=CHUNK, tags=tuple(chunks.tags))
         self._remember(self._state.model_copy(update={"done": (*self._state.done, file), "name": "", "salt": "", "upload": None}))
+
+    def _chunks(self, entry: FileEntry) -> "_Chunks":
+        """Return a file's ciphertext: the same one again as far as something of it was sent, so that its parts fit together."""
+        context = tag_context(self._host, self._backup.cluster, self._backup.backup_id, entry.name)
+        salt = bytes.fromhex(self._state.salt) if self._state.salt else None
+        ciphertext = self._noting_salt(self._sealer.encrypt(self._backup.read(entry), salt))
+        return _Chunks(ciphertext, lambda number, chunk: self._sealer.tag(context, number, chunk))
 
     def _noting_salt(self, ciphertext: Iterator[bytes]) -> Iterator[bytes]:
         beginning = b""

@@ -17,7 +17,7 @@ from pgkeeper.crypto.envelope import CHUNK
 from pgkeeper.model.errors import IntegrityError, UsageError
 from pgkeeper.stores.aside import aside
 from pgkeeper.stores.bandwidth import Bandwidth
-from pgkeeper.stores.bucket import Bucket, SentPart, UploadGoneError
+from pgkeeper.stores.bucket import Bucket, SentPart, TooManyPartsError, UploadGoneError
 
 MOST_PARTS = 10_000
 LARGEST = 5 << 40
@@ -47,14 +47,75 @@ class UploadState(BaseModel):
     whole: bool = False
 
 
-def part_size(total: int) -> int:
-    """Return in what parts to send an object of `total` bytes: a multiple of 8 MiB, so that there are at most 10,000.
+def part_size(total: int, most: int = MOST_PARTS) -> int:
+    """Return in what parts to send an object of `total` bytes: a multiple of 8 MiB, so that there are at most `most`.
 
     Raises UsageError for more than 5 TiB, which no provider takes.
     """
     if total > LARGEST:
         raise UsageError(f"an object of {total} bytes is too large for a bucket", f"providers take {LARGEST} bytes at most")
-    return max(-(-total // (MOST_PARTS * CHUNK)), 1) * CHUNK
+    return max(-(-total // (most * CHUNK)), 1) * CHUNK
+
+
+class Limits:
+    """What limits uploads to one store: `bandwidth`, and how many parts the provider takes of one of them.
+
+    `most_parts` is known from before, None where it is the usual 10,000; `learned` is told when it was found to be less.
+    """
+
+    def __init__(
+        self,
+        bandwidth: Bandwidth | None = None,
+        most_parts: int | None = None,
+        learned: Callable[[int], None] = lambda _most: None,
+    ) -> None:
+        self.bandwidth = bandwidth
+        self.most_parts = most_parts or MOST_PARTS
+        self._learned = learned
+
+    def lower_parts(self, most: int) -> None:
+        """Take note that the provider takes no more than `most` parts."""
+        self.most_parts = min(self.most_parts, most)
+        self._learned(self.most_parts)
+
+
+def upload_within(
+    bucket: Bucket,
+    key: str,
+    total: int,
+    cut: Callable[[int], Iterable[bytes]],
+    limits: Limits,
+    resume: UploadState | None,
+    remember: Callable[[UploadState | None], None],
+    progress: Callable[[int], None] = lambda _done: None,
+) -> None:
+    """Make the object `key` of at most `total` bytes, as `upload` does, in parts that `cut` makes of a size it is given.
+
+    Where the provider takes fewer parts than it needs, all is sent again in larger ones: parts of an upload are of one size. `remember` is
+    then told that nothing is on its way any more.
+    """
+    state = resume
+
+    def note(grown: UploadState | None) -> None:
+        nonlocal state
+        state = grown
+        remember(grown)
+
+    while True:
+        size = part_size(total, limits.most_parts)
+        try:
+            upload(bucket, key, cut(size), state, note, bandwidth=limits.bandwidth, progress=progress)
+        except TooManyPartsError as refused:
+            limits.lower_parts(refused.most)
+            if part_size(total, limits.most_parts) == size:
+                # It refuses a part that it has to take.
+                raise
+            begun = state
+            note(None)
+            if begun is not None:
+                bucket.abort_upload(key, begun.upload_id)
+        else:
+            return
 
 
 def upload(

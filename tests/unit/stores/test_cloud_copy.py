@@ -195,5 +195,5 @@ def test_a_genuine_schema_that_no_memory_should_hold_is_not_held(
 def test_the_doctor_reads_no_more_of_its_object_than_it_wrote(store: CloudStore, bucket: PlantedBucket) -> None:
     bucket.planted["db1/.doctor"] = 1024
     with pytest.raises(IntegrityError, match=r"\.doctor is damaged: it holds more than"):
-        examine_off_site._try(store)
+        examine_off_site._try(store, lambda _doing: None)
     assert bucket.sent <= len(BLOCK)

@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 
 from pgkeeper.crypto.envelope import CHUNK
 from pgkeeper.model.errors import IntegrityError, UsageError
+from pgkeeper.stores import providers
 from pgkeeper.stores import upload as uploads
 from pgkeeper.stores.bandwidth import Bandwidth
-from pgkeeper.stores.bucket import BucketRefusedError, BucketUnreachableError
+from pgkeeper.stores.bucket import BucketRefusedError, BucketUnreachableError, TooManyPartsError
 from pgkeeper.stores.download import stream
 from pgkeeper.stores.patience import Patience
 from pgkeeper.stores.s3 import S3Bucket
-from pgkeeper.stores.upload import LARGEST, MOST_PARTS, UploadState, part_size, upload
+from pgkeeper.stores.upload import LARGEST, MOST_PARTS, Limits, UploadState, part_size, upload, upload_within
 from tests.integration.support.faulty_http import LASTING, Fault, Faulty, error
 from tests.integration.support.http_proxy import HttpProxy, Request, http_proxy
 from tests.integration.support.object_storage import bucket_settings, make_bucket
@@ -87,13 +88,13 @@ def on_part(number: int) -> Callable[[Request], bool]:
     return lambda request: request.method == "PUT" and request.query.get("partNumber") == str(number)
 
 
-@given(st.integers(0, LARGEST))
-def test_parts_are_large_enough_for_ten_thousand_and_whole_pieces(total: int) -> None:
-    size = part_size(total)
+@given(st.integers(0, LARGEST), st.sampled_from([MOST_PARTS, 1000]))
+def test_parts_are_large_enough_for_the_providers_limit_and_whole_pieces(total: int, most: int) -> None:
+    size = part_size(total, most)
     assert size >= CHUNK
     assert size % CHUNK == 0
-    assert size * MOST_PARTS >= total
-    assert size == CHUNK or (size - CHUNK) * MOST_PARTS < total, "smaller parts would do"
+    assert size * most >= total
+    assert size == CHUNK or (size - CHUNK) * most < total, "smaller parts would do"
 
 
 def test_what_no_provider_takes_is_told() -> None:
@@ -236,6 +237,69 @@ def test_the_first_error_ends_everything(line: Line) -> None:
     ended = len(told)
     time.sleep(1)  # nothing can be waited for: nothing is to happen
     assert len(told) <= ended + 1, "the others went on"
+
+
+TOO_MANY = {
+    "in S3's own words": ("InvalidArgument", "Part number must be an integer between 1 and 1000, inclusive", 1001, 1000),
+    "without a number": ("InvalidPartNumber", "no", 1003, 1000),
+    "of an uncommon limit": ("InvalidArgument", "Part number must be an integer between 1 and 512, inclusive", 513, 512),
+}
+
+
+@pytest.mark.parametrize(("code", "message", "number", "most"), TOO_MANY.values(), ids=TOO_MANY.keys())
+def test_how_many_parts_a_provider_takes_is_learned_of_its_refusal(line: Line, code: str, message: str, number: int, most: int) -> None:
+    line.faults.append(Fault(on_part(number), times=LASTING, instead=error(400, code, message)))
+    with pytest.raises(TooManyPartsError) as caught:
+        line.bucket.send_part("x", line.bucket.begin_upload("x"), number, b"x")
+    assert caught.value.most == most
+
+
+@pytest.mark.parametrize(
+    ("number", "message"), [(3, "Part number must be an integer between 1 and 2, inclusive"), (2000, "A header is wrong")]
+)
+def test_a_refusal_of_another_kind_teaches_nothing(line: Line, number: int, message: str) -> None:
+    line.faults.append(Fault(on_part(number), times=LASTING, instead=error(400, "InvalidArgument", message)))
+    with pytest.raises(BucketRefusedError, match=message) as caught:
+        line.bucket.send_part("x", line.bucket.begin_upload("x"), number, b"x")
+    assert not isinstance(caught.value, TooManyPartsError)
+
+
+def refuses_parts_after(monkeypatch: pytest.MonkeyPatch, line: Line, most: int) -> None:
+    """Let the provider take so few parts, and that be believed of it."""
+    monkeypatch.setattr(providers, "_FEWEST_PARTS", 1)
+    refusal = error(400, "InvalidArgument", f"Part number must be an integer between 1 and {most}, inclusive")
+    line.faults.append(Fault(lambda request: int(request.query.get("partNumber", 0)) > most, times=LASTING, instead=refusal))
+
+
+def test_where_a_provider_takes_fewer_parts_all_is_sent_again_in_larger_ones(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuses_parts_after(monkeypatch, line, 3)
+    content = b"".join(parts(7, 7))
+    learned: list[int] = []
+    states: list[UploadState | None] = []
+    limits = Limits(most_parts=7, learned=learned.append)
+
+    def cut(size: int) -> list[bytes]:
+        return [content[start : start + size] for start in range(0, len(content), size)]
+
+    upload_within(line.bucket, "x", len(content), cut, limits, None, states.append)
+    assert line.content() == content
+    assert learned == [3]
+    assert None in states, "what was sent in small parts is still remembered"
+    assert not list(line.bucket.unfinished_uploads()), "what was sent in small parts is still paid for"
+    line.sent()
+    upload_within(line.bucket, "y", len(content), cut, limits, None, states.append)
+    assert max(line.sent()) == 3, "it was learned for nothing"
+
+
+def test_a_provider_that_refuses_what_it_must_take_is_not_asked_for_ever(line: Line) -> None:
+    content = b"".join(parts(4))
+    limits = Limits()
+    refusal = error(400, "InvalidArgument", "Part number must be an integer between 1 and 100, inclusive")
+    line.faults.append(Fault(on_part(101), times=LASTING, instead=refusal))
+    cut = [content[start : start + 1024] for start in range(0, len(content), 1024)]
+    cut = [one * 64 for one in cut]
+    with pytest.raises(TooManyPartsError):
+        upload_within(line.bucket, "x", len(content), lambda _size: cut, limits, None, lambda _state: None)
 
 
 def test_an_error_of_the_source_is_the_one_that_is_seen(line: Line, one_by_one: None) -> None:
