@@ -11,7 +11,8 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from pgkeeper.model.physical_backup import PhysicalBackup
-from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Leg, Segment, format_lsn, parse_lsn, segment_on, way_to
+from pgkeeper.model.timelines import Leg, segment_on, way_to
+from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn
 
 
 class Commit(BaseModel):
@@ -60,14 +61,40 @@ class Gap(BaseModel):
     before: datetime | None
 
 
+class Fork(BaseModel):
+    """Where the way to the end of a timeline leaves another one: `last` is the last commit before that in a span."""
+
+    model_config = ConfigDict(frozen=True)
+
+    timeline: int
+    left: int
+    last: Commit
+
+
+class Unusable(BaseModel):
+    """A timeline whose history PostgreSQL would refuse, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    timeline: int
+    why: str
+
+
 class Coverage(BaseModel):
-    """What one repository covers. Spans and gaps are ordered by timeline, then by time."""
+    """What one repository covers. Spans, gaps and forks are ordered by timeline, then as the log goes on.
+
+    `begun` are timelines that have no span yet: a backup leads to them and their log is not archived, or the other way round. What has
+    neither is the history of a timeline that is gone.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     repository: int
     spans: tuple[Span, ...]
     gaps: tuple[Gap, ...]
+    forks: tuple[Fork, ...] = ()
+    begun: tuple[int, ...] = ()
+    unusable: tuple[Unusable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,27 +106,44 @@ class Archived:
     segment_bytes: int = DEFAULT_SEGMENT_BYTES
 
 
-def coverage(
-    repository: int, backups: Collection[PhysicalBackup], archived: Archived, last_commit: Callable[[Segment], Commit | None]
-) -> Coverage:
+LastCommit = Callable[[Segment, int | None], Commit | None]
+"""Returns the last commit whose record ends in a segment, and begins before a position, if one is given."""
+
+
+def coverage(repository: int, backups: Collection[PhysicalBackup], archived: Archived, last_commit: LastCommit) -> Coverage:
     """Return what a repository covers.
 
-    `last_commit` is asked for the last commit whose record ends in a segment, of as few segments as possible: from the last one of each run
-    back to the first that has any. A timeline that was left for another one is a way of its own as long as its log is there. Raises
-    ValueError for a history that PostgreSQL would refuse.
+    `last_commit` is asked of as few segments as possible: from the last one of each run, and from each fork, back to the first that has
+    any. A timeline that was left for another one is a way of its own as long as its log is there. A history that PostgreSQL would refuse
+    makes its own timeline unusable, and nothing else.
     """
     labels = {backup.label for backup in backups}
     usable = sorted((backup for backup in backups if labels.issuperset(backup.prior)), key=_position)
     spans: list[Span] = []
     gaps: list[Gap] = []
-    for timeline in sorted({segment.timeline for segment in archived.segments} | {backup.timeline for backup in usable}):
-        way = _Way(timeline, archived)
-        begun = [backup for backup in usable if way.leads_over(backup)]
-        if begun:
-            found = list(_spans(way, begun, last_commit))
-            spans += [span for _, span in found]
-            gaps += _gaps(way, begun, found)
-    return Coverage(repository=repository, spans=tuple(spans), gaps=tuple(gaps))
+    forks: list[Fork] = []
+    begun: list[int] = []
+    unusable: list[Unusable] = []
+    written = {segment.timeline for segment in archived.segments} | {backup.timeline for backup in usable}
+    for timeline in sorted(written | archived.histories.keys()):
+        try:
+            way = _Way(timeline, archived)
+        except ValueError as error:
+            unusable.append(Unusable(timeline=timeline, why=str(error)))
+            continue
+        before = [backup for backup in usable if way.leads_over(backup)]
+        # Without log of its own its way would end on the timeline that it left.
+        found = list(_spans(way, before, last_commit)) if timeline in written else []
+        spans += [span for _, span in found]
+        if before and timeline in written:
+            gaps += _gaps(way, before, found)
+        for run, span in found:
+            forks += _forks(way, run, span, last_commit)
+        if not found and (before or timeline in written):
+            begun.append(timeline)
+    return Coverage(
+        repository=repository, spans=tuple(spans), gaps=tuple(gaps), forks=tuple(forks), begun=tuple(begun), unusable=tuple(unusable)
+    )
 
 
 @dataclass(frozen=True)
@@ -117,18 +161,18 @@ class _Way:
         self.timeline = timeline
         self._bytes = archived.segment_bytes
         # Without its history PostgreSQL takes a timeline for one that descends from none.
-        self._legs = way_to(timeline, archived.histories.get(timeline, ""))
+        self.legs = way_to(timeline, archived.histories.get(timeline, ""))
         numbers = sorted(segment.number for segment in archived.segments if self.segment(segment.number) == segment)
         self.runs = tuple(_runs(numbers))
 
     def segment(self, number: int) -> Segment:
         """Return which file holds a segment."""
-        return segment_on(self._legs, number, self._bytes)
+        return segment_on(self.legs, number, self._bytes)
 
     def leads_over(self, backup: PhysicalBackup) -> bool:
         """Tell whether a backup was begun and ended on the way."""
         return any(
-            leg.timeline == backup.timeline and leg.begin <= parse_lsn(backup.begin_lsn) and _ends_before(backup, leg) for leg in self._legs
+            leg.timeline == backup.timeline and leg.begin <= parse_lsn(backup.begin_lsn) and _ends_before(backup, leg) for leg in self.legs
         )
 
     def within(self, backup: PhysicalBackup, run: _Run) -> bool:
@@ -140,18 +184,22 @@ class _Way:
         """Return the numbers of the first and the last segment that a backup itself needs."""
         return Segment.parse(backup.begin_segment, self._bytes).number, Segment.parse(backup.end_segment, self._bytes).number
 
+    def number(self, position: int) -> int:
+        """Return the number of the segment that holds the byte at a position."""
+        return position // self._bytes
+
     def name(self, number: int) -> str:
         """Return the file name of a segment."""
         return self.segment(number).name(self._bytes)
 
 
-def _spans(way: _Way, backups: Sequence[PhysicalBackup], last_commit: Callable[[Segment], Commit | None]) -> Iterator[tuple[_Run, Span]]:
+def _spans(way: _Way, backups: Sequence[PhysicalBackup], last_commit: LastCommit) -> Iterator[tuple[_Run, Span]]:
     for run in way.runs:
         inside = [backup for backup in backups if way.within(backup, run)]
         if not inside:
             continue
         first = min(inside, key=lambda backup: parse_lsn(backup.end_lsn))
-        end = _last_commit(way, run, first, last_commit)
+        end = _last_commit(way, parse_lsn(first.end_lsn), run.last, last_commit)
         newest = max(parse_lsn(backup.end_lsn) for backup in inside)
         yield (
             run,
@@ -168,12 +216,25 @@ def _spans(way: _Way, backups: Sequence[PhysicalBackup], last_commit: Callable[[
         )
 
 
-def _last_commit(way: _Way, run: _Run, first: PhysicalBackup, last_commit: Callable[[Segment], Commit | None]) -> Commit | None:
-    """Return the last commit of a run behind the end of its first backup."""
-    for number in range(run.last, way.numbers(first)[1] - 1, -1):
-        if found := last_commit(way.segment(number)):
-            return found if parse_lsn(found.lsn) >= parse_lsn(first.end_lsn) else None
+def _last_commit(way: _Way, begin: int, last: int, last_commit: LastCommit, before: int | None = None) -> Commit | None:
+    """Return the last commit behind position `begin` up to segment number `last`, and before a position in that one, if it is given."""
+    for number in range(last, way.number(begin) - 1, -1):
+        if found := last_commit(way.segment(number), before if number == last else None):
+            return found if parse_lsn(found.lsn) >= begin else None
     return None
+
+
+def _forks(way: _Way, run: _Run, span: Span, last_commit: LastCommit) -> Iterator[Fork]:
+    """Yield where the way leaves a timeline within a span or behind it, if anything was committed between the span's begin and there."""
+    begin = parse_lsn(span.begin_lsn)
+    for leg in way.legs:
+        if leg.end is None or leg.end <= begin:
+            continue
+        inside = way.number(leg.end) <= run.last
+        if last := _last_commit(way, begin, min(way.number(leg.end), run.last), last_commit, leg.end if inside else None):
+            yield Fork(timeline=way.timeline, left=leg.timeline, last=last)
+        if not inside:
+            return
 
 
 def _gaps(way: _Way, backups: Sequence[PhysicalBackup], found: Sequence[tuple[_Run, Span]]) -> Iterator[Gap]:

@@ -13,6 +13,7 @@ from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.coverage import Commit
 from pgkeeper.model.restore_point import RestorePoint
+from pgkeeper.model.wal import format_lsn, parse_lsn
 from pgkeeper.operations.pitr import pitr_state
 from pgkeeper.pgbackrest.archive_get import archive_get
 from pgkeeper.pgbackrest.archive_list import ArchivedFile
@@ -37,8 +38,15 @@ class SegmentFacts(BaseModel):
     restore_points: tuple[RestorePoint, ...]
 
 
+class _Fork(BaseModel):
+    last_commit: Commit | None
+
+
 class _Known(BaseModel):
+    """`forks`: the last commits before positions in segments, by their keys and positions."""
+
     segments: dict[str, SegmentFacts] = {}
+    forks: dict[str, _Fork] = {}
 
 
 class ArchivedFacts:
@@ -47,7 +55,8 @@ class ArchivedFacts:
     def __init__(self, settings: Settings, program: PgBackRest) -> None:
         self._directory = pitr_state(settings)
         self._program = program
-        self._known = _read(self._path)
+        known = _read(self._path)
+        self._known, self._forks = dict(known.segments), dict(known.forks)
         self._changed = False
         data, _ = configured_paths(settings.pitr_config_file, settings.pitr_stanza)
         self._is_lost = data is not None and not (data / "global" / "pg_control").exists()
@@ -74,6 +83,18 @@ class ArchivedFacts:
             self._changed = True
         return known
 
+    def last_commit_before(self, repository: RepositoryInfo, segment: ArchivedFile, position: int) -> Commit | None:
+        """Return the last commit of a segment whose record begins before a position. Raises what `of` raises."""
+        last = self.of(repository, segment).last_commit
+        if last is None or parse_lsn(last.lsn) < position:
+            return last
+        key = f"{segment.key}@{format_lsn(position)}"
+        if key not in self._forks:
+            found = [one for one in self.commits(repository, segment) if parse_lsn(one.lsn) < position]
+            self._forks[key] = _Fork(last_commit=found[-1] if found else None)
+            self._changed = True
+        return self._forks[key].last_commit
+
     def commits(self, repository: RepositoryInfo, segment: ArchivedFile) -> tuple[Commit, ...]:
         """Return all commits of a segment, which is fetched each time. Raises what `of` raises."""
         with self._fetched(repository, segment) as file:
@@ -90,9 +111,10 @@ class ArchivedFacts:
     def keep(self, held: Collection[str] | None) -> None:
         """Write down what is known; forget all but the segments `held`, by their keys, unless it is None."""
         kept = self._known if held is None else {key: facts for key, facts in self._known.items() if key in held}
+        forks = {key: fork for key, fork in self._forks.items() if key.partition("@")[0] in kept}
         if self._changed or len(kept) != len(self._known):
             try:
-                replace_file(self._path, _Known(segments=kept).model_dump_json().encode())
+                replace_file(self._path, _Known(segments=kept, forks=forks).model_dump_json().encode())
             except OSError as error:
                 log.warning("facts about archived segments could not be kept", error=error.strerror)
 
@@ -107,11 +129,11 @@ def _cleared(directory: Path) -> Path:
     return directory
 
 
-def _read(path: Path) -> dict[str, SegmentFacts]:
+def _read(path: Path) -> _Known:
     try:
-        return dict(_Known.model_validate_json(path.read_bytes()).segments)
+        return _Known.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        return {}
+        return _Known()
     except (OSError, ValidationError) as error:
         log.warning("facts about archived segments could not be read", path=str(path), error=type(error).__name__)
-        return {}
+        return _Known()

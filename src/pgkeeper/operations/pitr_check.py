@@ -25,8 +25,10 @@ from pgkeeper.operations.pitr_archiving import archiving_of
 from pgkeeper.operations.pitr_coverage import look_into
 from pgkeeper.operations.pitr_detached import detached_since
 from pgkeeper.operations.pitr_history import history_problem
+from pgkeeper.operations.pitr_timelines import timeline_warnings
 from pgkeeper.operations.pitr_told import ToldRecord
 from pgkeeper.operations.places import server
+from pgkeeper.operations.production_lineage import production_lineage
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.tell_owner import tell_pitr_failed
 from pgkeeper.pgbackrest.archive_has import archive_has
@@ -79,8 +81,8 @@ class PitrCheckReport(Message):
 def pitr_check(request: PitrCheckRequest, settings: Settings, progress: Progress) -> PitrCheckReport:
     """Check, and tell the owner of what is new, and once a day of what lasts.
 
-    A gap that a backup lies behind is told of once: it will leave the window. Raises ConfigurationError (exit status 3) where nothing is
-    set up, and BusyError (exit status 5) while another check runs.
+    A gap that a backup lies behind is told of once: it will leave the window. So is what is wrong with a timeline. Raises
+    ConfigurationError (exit status 3) where nothing is set up, and BusyError (exit status 5) while another check runs.
     """
     program = pgbackrest(settings)
     with exclusive(settings.state_dir, "pitr check", "a check of the archive"):
@@ -105,6 +107,7 @@ class _Check:
     history: Path | None = None
     problems: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    told_once: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     looked: list[RepositoryCheck] = field(default_factory=list)
 
@@ -136,16 +139,20 @@ class _Check:
                 self.problems.append(f"the server takes its log for archived, but repository {name} has no segment {self.segment}")
             if lacking := history_problem(self.history, name, known.info.archive_id, self.program):
                 self.problems.append(lacking)
-            newest = max((span.timeline for span in known.coverage.spans), default=0)
+            production = production_lineage(self.settings, known.info.system_identifier, known.archive.histories)
+            for said in timeline_warnings(known, production):
+                (self.warnings if ToldRecord(self.settings).knows(said) else self.told_once).append(said)
+            newest = production.timeline if production else max((one.timeline for one in known.coverage.gaps), default=0)
             for gap in known.coverage.gaps:
-                self._gap(name, gap, is_newest=gap.timeline >= newest)
+                if production is None or not production.strangers([gap.timeline]):
+                    self._gap(name, gap, is_newest=gap.timeline == newest)
             self._backups(name, known.info.backups)
             self.looked.append(RepositoryCheck(repository=name, archived=there, gaps=known.coverage.gaps))
 
     def report(self) -> PitrCheckReport:
         """Tell the owner where that is due, and return what was found."""
-        problems = [*self.problems, *self.gaps]
-        if ToldRecord(self.settings).due(self.problems, self.gaps, datetime.now(UTC)):
+        problems = [*self.problems, *self.told_once, *self.gaps]
+        if ToldRecord(self.settings).due(self.problems, (*self.told_once, *self.gaps), datetime.now(UTC)):
             self.warnings += tell_pitr_failed(problems, self.hours, self.settings)
         for problem in problems:
             log.error("the archive is not well", problem=problem)

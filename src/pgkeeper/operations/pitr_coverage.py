@@ -79,8 +79,9 @@ def _contents(name: RepositoryName, known: RepositoryInfo, archive: ArchiveList,
     newest = max(archive.segments, default=None)
     segment_bytes = facts.of(known, archive.segments[newest]).bytes if newest else DEFAULT_SEGMENT_BYTES
 
-    def last_commit(segment: Segment) -> Commit | None:
-        return facts.of(known, archive.segments[segment.name(segment_bytes)]).last_commit
+    def last_commit(segment: Segment, before: int | None) -> Commit | None:
+        file = archive.segments[segment.name(segment_bytes)]
+        return facts.of(known, file).last_commit if before is None else facts.last_commit_before(known, file, before)
 
     segments = [Segment.parse(one, segment_bytes) for one in archive.segments]
     covered = coverage(known.repository, known.backups, Archived(segments, archive.histories, segment_bytes), last_commit)

@@ -15,6 +15,8 @@ from pgkeeper.operations.pitr_coverage import RepositoryContents, look_into
 from pgkeeper.operations.pitr_detached import detached_since
 from pgkeeper.operations.pitr_marks import read_marks
 from pgkeeper.operations.pitr_proof import RecoveryProof, last_proof
+from pgkeeper.operations.pitr_timelines import timeline_warnings
+from pgkeeper.operations.production_lineage import production_lineage
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.settings import Settings
 
@@ -73,7 +75,7 @@ def window(settings: Settings) -> WindowReport:
         elif name in found:
             repositories.append(_window(found[name], now, last_proof(name, settings)))
     marks: tuple[Mark, ...] = ()
-    warnings = list(_warnings(found, archiving))
+    warnings = list(_warnings(found, archiving, settings))
     try:
         marks = read_marks(settings).marks
     except PgkeeperError as error:
@@ -102,10 +104,12 @@ def _window(contents: RepositoryContents, now: datetime, proven: RecoveryProof |
     )
 
 
-def _warnings(found: dict[RepositoryName, RepositoryContents], archiving: Archiving) -> Iterator[str]:
+def _warnings(found: dict[RepositoryName, RepositoryContents], archiving: Archiving, settings: Settings) -> Iterator[str]:
     for name, contents in found.items():
         if archiving.system_identifier not in ("", contents.info.system_identifier):
             yield f"repository {name} holds another cluster ({contents.info.system_identifier}) than the one that runs here"
+        production = production_lineage(settings, contents.info.system_identifier, contents.archive.histories)
+        yield from timeline_warnings(contents, production)
         for backup in contents.info.backups:
             if not backup.whole:
                 yield f"backup {backup.label} in repository {name} has damaged pages: they were damaged in production as it was made"

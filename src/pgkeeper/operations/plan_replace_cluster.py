@@ -41,6 +41,7 @@ class ReplaceClusterPlan(Message):
     reason: str
     size_bytes: int | None = None
     age_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress: Progress) -> ReplaceClusterPlan:
@@ -77,6 +78,7 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
         reason=f"all databases in {production.data} would go back to {target_told(planned)}; {kept}",
         size_bytes=size_of(planned),
         age_seconds=(datetime.now(UTC) - at).total_seconds() if at is not None else None,
+        warnings=planned.warnings,
     )
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from pgkeeper.host.durable import fsync_directory
 from pgkeeper.host.processes import run_and_listen
 from pgkeeper.model.errors import OperationFailed
-from pgkeeper.model.wal import Segment, format_lsn, history_name, parse_lsn, way_to
+from pgkeeper.model.timelines import history_name, way_to
+from pgkeeper.model.wal import Segment, format_lsn, parse_lsn, timeline_of
 from pgkeeper.postgres.programs import program
 
 _SECONDS = 60
+_SEGMENT_NAME = re.compile(r"[0-9A-F]{24}")
 _CLEAN = frozenset({"shut down", "shut down in recovery"})
 
 
@@ -45,6 +47,19 @@ def control_facts(data: Path) -> ControlFacts:
         )
     except (KeyError, ValueError) as error:
         raise OperationFailed(f"the control file of {data} cannot be understood", str(error)) from error
+
+
+def timeline_of_files(data: Path, system_identifier: str) -> int | None:
+    """Return the timeline that a cluster's files were left on, None where they are another cluster's.
+
+    A new timeline stands in the control file only from its first checkpoint on, but its log is there from the first byte. Raises
+    OperationFailed when the control file can't be read.
+    """
+    facts = control_facts(data)
+    if facts.system_identifier != system_identifier:
+        return None
+    written = [timeline_of(path.name) for path in (data / "pg_wal").glob("*") if _SEGMENT_NAME.fullmatch(path.name)]
+    return max([facts.timeline, *written])
 
 
 def control_values(data: Path) -> dict[str, str]:
