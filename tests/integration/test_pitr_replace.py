@@ -147,7 +147,7 @@ def test_production_goes_back_twice_each_time_to_an_earlier_moment(archive: Arch
         assert planned["timeline"] == followed
     for way in ((), ("--replace",)):
         told = archive.pgkeeper("pitr", "restore", f"--target-time={second}", *way, "--dry-run").exits(DONE)
-        assert "timeline 3 is followed; the moment may have other contents with --timeline 1, --timeline 2" in told.error
+        assert "timeline 3 is followed; the moment may have other contents with --timeline 1, --timeline 2" in told.stderr
 
 
 def test_tablespaces_made_and_dropped_since_the_backup_go_back_and_forward_too(

@@ -5,7 +5,7 @@ that begins in it or before. So what counts are runs of segments without a hole,
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -80,8 +80,24 @@ class Unusable(BaseModel):
     why: str
 
 
+class Barrier(BaseModel):
+    """Where production was started with wal_level=minimal: no recovery passes the record at `lsn`, and what follows is not all in the log.
+
+    `after` is the last commit that can be brought back before it, `before` the first moment behind it: that of the next backup, None as
+    long as there is none. `segment` holds the record, on the way to the end of `timeline`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    timeline: int
+    lsn: str
+    segment: str
+    after: datetime | None
+    before: datetime | None
+
+
 class Coverage(BaseModel):
-    """What one repository covers. Spans, gaps and forks are ordered by timeline, then as the log goes on.
+    """What one repository covers. Spans, gaps, barriers and forks are ordered by timeline, then as the log goes on.
 
     `begun` are timelines that have no span yet: a backup leads to them and their log is not archived, or the other way round. What has
     neither is the history of a timeline that is gone.
@@ -92,6 +108,7 @@ class Coverage(BaseModel):
     repository: int
     spans: tuple[Span, ...]
     gaps: tuple[Gap, ...]
+    barriers: tuple[Barrier, ...] = ()
     forks: tuple[Fork, ...] = ()
     begun: tuple[int, ...] = ()
     unusable: tuple[Unusable, ...] = ()
@@ -99,11 +116,15 @@ class Coverage(BaseModel):
 
 @dataclass(frozen=True)
 class Archived:
-    """The log that a repository holds: whole segments, and the history file of each timeline that has one."""
+    """The log that a repository holds: whole segments, and the history file of each timeline that has one.
+
+    `barriers` are the positions of the records that no recovery passes, the first one of each segment that has any, as far as is known.
+    """
 
     segments: Collection[Segment]
     histories: Mapping[int, str]
     segment_bytes: int = DEFAULT_SEGMENT_BYTES
+    barriers: Mapping[Segment, int] = field(default_factory=dict)
 
 
 LastCommit = Callable[[Segment, int | None], Commit | None]
@@ -121,6 +142,7 @@ def coverage(repository: int, backups: Collection[PhysicalBackup], archived: Arc
     usable = sorted((backup for backup in backups if labels.issuperset(backup.prior)), key=_position)
     spans: list[Span] = []
     gaps: list[Gap] = []
+    barriers: list[Barrier] = []
     forks: list[Fork] = []
     begun: list[int] = []
     unusable: list[Unusable] = []
@@ -137,21 +159,29 @@ def coverage(repository: int, backups: Collection[PhysicalBackup], archived: Arc
         spans += [span for _, span in found]
         if before and timeline in written:
             gaps += _gaps(way, before, found)
+            barriers += _barriers(way, before, found)
         for run, span in found:
             forks += _forks(way, run, span, last_commit)
         if not found and (before or timeline in written):
             begun.append(timeline)
     return Coverage(
-        repository=repository, spans=tuple(spans), gaps=tuple(gaps), forks=tuple(forks), begun=tuple(begun), unusable=tuple(unusable)
+        repository=repository,
+        spans=tuple(spans),
+        gaps=tuple(gaps),
+        barriers=tuple(barriers),
+        forks=tuple(forks),
+        begun=tuple(begun),
+        unusable=tuple(unusable),
     )
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Segments without a hole, by their numbers, both included."""
+    """Segments without a hole, by their numbers, both included; `barrier` is the position in the last one that no recovery passes."""
 
     first: int
     last: int
+    barrier: int | None = None
 
 
 class _Way:
@@ -163,11 +193,21 @@ class _Way:
         # Without its history PostgreSQL takes a timeline for one that descends from none.
         self.legs = way_to(timeline, archived.histories.get(timeline, ""))
         numbers = sorted(segment.number for segment in archived.segments if self.segment(segment.number) == segment)
-        self.runs = tuple(_runs(numbers))
+        self.runs = tuple(part for run in _runs(numbers) for part in self._parts(run, archived.barriers))
 
     def segment(self, number: int) -> Segment:
         """Return which file holds a segment."""
         return segment_on(self.legs, number, self._bytes)
+
+    def _parts(self, run: _Run, barriers: Mapping[Segment, int]) -> Iterator[_Run]:
+        """Yield what is left of a run between barriers. A backup behind one begins in a later segment: PostgreSQL ends the one before."""
+        first = run.first
+        for number in range(run.first, run.last + 1):
+            if (barrier := barriers.get(self.segment(number))) is not None:
+                yield _Run(first, number, barrier)
+                first = number + 1
+        if first <= run.last:
+            yield _Run(first, run.last)
 
     def leads_over(self, backup: PhysicalBackup) -> bool:
         """Tell whether a backup was begun and ended on the way."""
@@ -178,7 +218,7 @@ class _Way:
     def within(self, backup: PhysicalBackup, run: _Run) -> bool:
         """Tell whether all segments that a backup itself needs are in a run."""
         begin, end = self.numbers(backup)
-        return run.first <= begin and end <= run.last
+        return run.first <= begin and end <= run.last and (run.barrier is None or parse_lsn(backup.end_lsn) <= run.barrier)
 
     def numbers(self, backup: PhysicalBackup) -> tuple[int, int]:
         """Return the numbers of the first and the last segment that a backup itself needs."""
@@ -199,7 +239,7 @@ def _spans(way: _Way, backups: Sequence[PhysicalBackup], last_commit: LastCommit
         if not inside:
             continue
         first = min(inside, key=lambda backup: parse_lsn(backup.end_lsn))
-        end = _last_commit(way, parse_lsn(first.end_lsn), run.last, last_commit)
+        end = _last_commit(way, parse_lsn(first.end_lsn), run.last, last_commit, run.barrier)
         newest = max(parse_lsn(backup.end_lsn) for backup in inside)
         yield (
             run,
@@ -211,7 +251,7 @@ def _spans(way: _Way, backups: Sequence[PhysicalBackup], last_commit: LastCommit
                 ends_at=end.at if end else first.consistent_at,
                 begin_lsn=first.end_lsn,
                 end_lsn=format_lsn(max(newest, parse_lsn(end.lsn) if end else 0)),
-                open=run == way.runs[-1] and not any(way.numbers(backup)[1] > run.last for backup in backups),
+                open=run == way.runs[-1] and run.barrier is None and not any(way.numbers(backup)[1] > run.last for backup in backups),
             ),
         )
 
@@ -230,8 +270,9 @@ def _forks(way: _Way, run: _Run, span: Span, last_commit: LastCommit) -> Iterato
     for leg in way.legs:
         if leg.end is None or leg.end <= begin:
             continue
-        inside = way.number(leg.end) <= run.last
-        if last := _last_commit(way, begin, min(way.number(leg.end), run.last), last_commit, leg.end if inside else None):
+        inside = way.number(leg.end) <= run.last and (run.barrier is None or leg.end <= run.barrier)
+        number, before = (way.number(leg.end), leg.end) if inside else (run.last, run.barrier)
+        if last := _last_commit(way, begin, number, last_commit, before):
             yield Fork(timeline=way.timeline, left=leg.timeline, last=last)
         if not inside:
             return
@@ -252,6 +293,20 @@ def _gaps(way: _Way, backups: Sequence[PhysicalBackup], found: Sequence[tuple[_R
                 before=min((span.begins_at for other, span in found if other.first >= run.first), default=None),
             )
         reached = max(reached, run.last + 1)
+
+
+def _barriers(way: _Way, backups: Sequence[PhysicalBackup], found: Sequence[tuple[_Run, Span]]) -> Iterator[Barrier]:
+    """Yield where recovery ends from the first backup on, though the log goes on."""
+    begin = min(way.numbers(backup)[0] for backup in backups)
+    for run in way.runs:
+        if run.barrier is not None and run.last >= begin:
+            yield Barrier(
+                timeline=way.timeline,
+                lsn=format_lsn(run.barrier),
+                segment=way.name(run.last),
+                after=max((span.ends_at for other, span in found if other.last <= run.last), default=None),
+                before=min((span.begins_at for other, span in found if other.first > run.last), default=None),
+            )
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[_Run]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from pgkeeper.model.coverage import Coverage, Gap, Span
+from pgkeeper.model.coverage import Barrier, Coverage, Gap, Span
 from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.recovery_target import Target, show_time
@@ -235,6 +235,10 @@ class _Planner:
         number = position // self._segment_bytes
         last = parse_lsn(span.end_lsn) // self._segment_bytes
         gaps = [self._number(gap) for gap in self._coverage.gaps if gap.timeline == span.timeline]
+        end = parse_lsn(span.end_lsn)
+        barriers = [parse_lsn(one.lsn) for one in self._coverage.barriers if one.timeline == span.timeline]
+        if any(end <= barrier <= position for barrier in barriers):
+            return False
         return number <= last or not any(last < gap <= number for gap in gaps)
 
     def _nearest(self, kind: str, strangers: Collection[int], before: str | None, after: str | None) -> str:
@@ -262,9 +266,11 @@ class _Planner:
                 f"--timeline {span.timeline} brings back the end of one that was left",
             )
         if not self._end_serves():
+            barriers = [one for one in self._coverage.barriers if one.timeline == span.timeline and one.before is None]
+            gap = f"a gap in the log of timeline {span.timeline} lies before its end"
             raise self._refused(
-                f"a gap in the log of timeline {span.timeline} lies before its end",
-                f"--target-lsn {span.end_lsn} --timeline {span.timeline} goes up to the gap, with {show_time(span.ends_at, 'UTC')}",
+                _why_barrier(barriers[-1]) if barriers and barriers[-1].after == span.ends_at else gap,
+                f"--target-lsn {span.end_lsn} --timeline {span.timeline} goes up to there, with {show_time(span.ends_at, 'UTC')}",
             )
         return self._planned(stage, stage.backups[-1], {}, span.end_lsn, None)
 
@@ -406,6 +412,10 @@ class _Planner:
         for gap in reversed(self._coverage.gaps):
             if gap.timeline in timelines and (gap.after is None or gap.after <= at) and (gap.before is None or at < gap.before):
                 return f"log is missing there, {gap.first_segment} to {gap.last_segment}"
+        for barrier in reversed(self._coverage.barriers):
+            behind = barrier.after is None or barrier.after <= at
+            if barrier.timeline in timelines and behind and (barrier.before is None or at < barrier.before):
+                return _why_barrier(barrier)
         return "recovery finds no later commit in the archived log to stop at" if after is None else "no backup is consistent before it"
 
     def _widen(self) -> str:
@@ -428,6 +438,10 @@ class _Planner:
 
     def _refused(self, why: str, hint: str) -> RefusedError:
         return RefusedError(f"{self._target.describe()} cannot be brought back from the repository {self._repository}", why, hint)
+
+
+def _why_barrier(barrier: Barrier) -> str:
+    return f"production was started with wal_level=minimal at {barrier.lsn}, and no recovery from a backup before passes that"
 
 
 def _behind(position: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pgkeeper.host.durable import replace_file
 from pgkeeper.host.logs import log
 from pgkeeper.model.coverage import Commit
+from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.restore_point import RestorePoint
 from pgkeeper.model.wal import format_lsn, parse_lsn
 from pgkeeper.operations.pitr import pitr_state
@@ -28,7 +29,7 @@ _LEFT_BEHIND_SECONDS = 3600.0
 
 
 class SegmentFacts(BaseModel):
-    """What one segment says. `bytes` is its size as PostgreSQL writes it."""
+    """What one segment says. `bytes` is its size as PostgreSQL writes it, `minimal_from` the first position that no recovery passes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,6 +37,7 @@ class SegmentFacts(BaseModel):
     commits: int
     last_commit: Commit | None
     restore_points: tuple[RestorePoint, ...]
+    minimal_from: str | None
 
 
 class _Fork(BaseModel):
@@ -78,10 +80,26 @@ class ArchivedFacts:
                     commits=contents.commits,
                     last_commit=contents.last_commit,
                     restore_points=contents.restore_points,
+                    minimal_from=contents.minimal_from,
                 )
             self._known[segment.key] = known
             self._changed = True
         return known
+
+    def known_of(self, segment: ArchivedFile) -> SegmentFacts | None:
+        """Return what a segment says, if it was read before."""
+        return self._known.get(segment.key)
+
+    def read(self, repository: RepositoryInfo, segments: Iterable[ArchivedFile], seconds: float) -> None:
+        """Read segments that were not read before, in this order, for so long at most; what can't be read is left to whoever needs it."""
+        until = time.monotonic() + seconds
+        for segment in segments:
+            if time.monotonic() >= until:
+                return
+            try:
+                self.of(repository, segment)
+            except PgkeeperError as error:
+                log.warning("an archived segment cannot be read", segment=segment.name, error=str(error))
 
     def last_commit_before(self, repository: RepositoryInfo, segment: ArchivedFile, position: int) -> Commit | None:
         """Return the last commit of a segment whose record begins before a position. Raises what `of` raises."""

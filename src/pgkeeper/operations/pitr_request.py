@@ -11,7 +11,7 @@ from pgkeeper.model.recovery_target import make_target
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.model.timelines import Lineage
 from pgkeeper.operations.pitr import pgbackrest, require_attached
-from pgkeeper.operations.pitr_coverage import RepositoryContents, repository_contents
+from pgkeeper.operations.pitr_coverage import RepositoryContents, read_replayed, repository_contents
 from pgkeeper.operations.pitr_search import find
 from pgkeeper.operations.places import server
 from pgkeeper.operations.production_lineage import production_lineage
@@ -69,8 +69,10 @@ class Planned:
         return tuple(found)
 
 
-def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Planned:
+def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress, *, all_read: bool = False) -> Planned:
     """Return how the wish is fulfilled. Production is not needed, but asked for its time zone, and what was committed last, where it runs.
+
+    `all_read`: every segment that will be replayed is read before, so that what would end the recovery on its way is known.
 
     Raises UsageError for a wish that can't be understood, RefusedError for a moment that can't be had, naming those that can, and what
     keeps the repository from being looked into.
@@ -89,13 +91,19 @@ def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Pla
         quiet_until = _settle(contents, target.at, settings, progress)
         contents = repository_contents(settings, wish.source) if quiet_until else contents
     found = find(target, contents, wish.timeline, production, settings, progress) if target.kind in ("name", "xid") else None
-    plan = plan_recovery(
-        target, contents.coverage, contents.info.backups, contents.archive.histories,
-        timeline=found.timeline if found else wish.timeline, backup=wish.backup, quiet_until=quiet_until,
-        position=found.position if found else None, segment_bytes=contents.segment_bytes,
-        production=production,
-    )  # fmt: skip
-    return Planned(plan, contents, zone, production)
+
+    def plan(contents: RepositoryContents) -> Plan:
+        return plan_recovery(
+            target, contents.coverage, contents.info.backups, contents.archive.histories,
+            timeline=found.timeline if found else wish.timeline, backup=wish.backup, quiet_until=quiet_until,
+            position=found.position if found else None, segment_bytes=contents.segment_bytes, production=production,
+        )  # fmt: skip
+
+    planned = Planned(plan(contents), contents, zone, production)
+    while all_read and read_replayed(planned.plan, contents, settings, progress):
+        contents = repository_contents(settings, wish.source)
+        planned = Planned(plan(contents), contents, zone, production)
+    return planned
 
 
 def _zone(settings: Settings) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from pgkeeper.model.coverage import Gap, Span
+from pgkeeper.model.coverage import Barrier, Gap, Span
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.repository import REPOSITORIES, RepositoryName
@@ -40,6 +40,7 @@ class RepositoryWindow(Message):
     backups: tuple[PhysicalBackup, ...] = ()
     spans: tuple[Span, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    barriers: tuple[Barrier, ...] = ()
     doubtful_segments: tuple[str, ...] = ()
     proven: RecoveryProof | None = None
 
@@ -99,6 +100,7 @@ def _window(contents: RepositoryContents, now: datetime, proven: RecoveryProof |
         backups=contents.info.backups,
         spans=contents.coverage.spans,
         gaps=contents.coverage.gaps,
+        barriers=contents.coverage.barriers,
         doubtful_segments=contents.archive.doubtful,
         proven=proven,
     )

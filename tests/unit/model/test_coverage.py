@@ -47,10 +47,18 @@ class Repository:
     segments: frozenset[Segment]
     quiet: frozenset[Segment] = frozenset()
     histories: Mapping[int, str] | None = None
+    barriers: frozenset[tuple[Segment, int]] = frozenset()
 
     def covered(self) -> Coverage:
         """Return what it covers."""
-        return coverage(1, self.backups, Archived(self.segments, self.histories or {}), self.last_commit)
+        barriers = {segment: at for segment in self.segments if (at := self.barrier(segment)) is not None}
+        return coverage(1, self.backups, Archived(self.segments, self.histories or {}, barriers=barriers), self.last_commit)
+
+    def barrier(self, segment: Segment) -> int | None:
+        """Return the position in a segment that no recovery passes. What it repeats of the timeline that was left is that one's."""
+        positions = [position for one, position in self.barriers if one.number == segment.number]
+        way = way_to(segment.timeline, (self.histories or {}).get(segment.timeline, "")) if positions else ()
+        return min((at for at in positions if (Segment(leg_at(way, at).timeline, segment.number), at) in self.barriers), default=None)
 
     def last_commit(self, segment: Segment, before: int | None = None) -> Commit | None:
         """Return the commit in the middle of a segment; only archived ones may be asked for."""
@@ -92,7 +100,11 @@ def repositories(draw: st.DrawFn) -> Repository:
     everything = sorted(segments)
     missing = draw(st.sets(st.sampled_from(everything), max_size=4))
     quiet = draw(st.sets(st.sampled_from(everything)))
-    return Repository(tuple(backups.values()), frozenset(segments - missing), frozenset(quiet), histories)
+    # Before or behind the segment's commit.
+    quarters = st.sampled_from((BYTES // 4, 3 * BYTES // 4))
+    barred = draw(st.sets(st.sampled_from(everything), max_size=2))
+    barriers = frozenset((segment, segment.begin() + draw(quarters)) for segment in barred)
+    return Repository(tuple(backups.values()), frozenset(segments - missing), frozenset(quiet), histories, barriers)
 
 
 @given(repositories())
@@ -114,6 +126,19 @@ def test_a_span_begins_with_a_backup_and_ends_with_a_commit_or_one(repository: R
         assert span.ends_at >= span.begins_at
         commits = {found.at for segment in repository.segments if (found := repository.last_commit(segment))}
         assert span.ends_at in commits | {span.begins_at}
+
+
+@given(repositories())
+def test_no_span_passes_a_barrier(repository: Repository) -> None:
+    known = {backup.label: backup for backup in repository.backups}
+    covered = repository.covered()
+    for span in covered.spans:
+        begin = min(parse_lsn(known[label].begin_lsn) for label in span.backups)
+        numbers = range(begin // BYTES, parse_lsn(span.end_lsn) // BYTES + 1)
+        barriers = [repository.barrier(repository.file(span.timeline, number)) for number in numbers]
+        assert not [at for at in barriers if at is not None and begin <= at <= parse_lsn(span.end_lsn)]
+    for barrier in covered.barriers:
+        assert barrier.before is None or barrier.after is None or barrier.after <= barrier.before
 
 
 @given(repositories(), st.data())

@@ -64,12 +64,25 @@ def recover(repository: Repository, planned: Plan) -> list[tuple[int, datetime]]
         records = sorted(one for one in [*ends, *(position for position, _ in read)] if one // BYTES <= last)
         stop = next((one + inclusive for one in records if one >= parse_lsn(lsn)), None)
     else:
+        require_no_barrier(repository, planned, None)
         return read
+    require_no_barrier(repository, planned, stop)
     if stop is None:
         raise RecoveryDiedError("recovery ended before configured recovery target was reached")
     if stop < parse_lsn(backup.end_lsn):
         raise RecoveryDiedError("requested recovery stop point is before consistent recovery point")
     return [(position, time) for position, time in read if position < stop]
+
+
+def require_no_barrier(repository: Repository, planned: Plan, stop: int | None) -> None:
+    """Recovery dies at a barrier, unless it stops before."""
+    (backup,) = (one for one in repository.backups if one.label == planned.backup)
+    number = parse_lsn(backup.begin_lsn) // BYTES
+    while (file := repository.file(planned.timeline, number)) in repository.segments:
+        barrier = repository.barrier(file)
+        if barrier is not None and (stop is None or barrier < stop):
+            raise RecoveryDiedError('WAL was generated with "wal_level=minimal", cannot continue recovering')
+        number += 1
 
 
 def moments(repository: Repository) -> st.SearchStrategy[datetime]:
@@ -212,6 +225,11 @@ def test_a_found_record_is_reached_from_a_backup_before_it_through_log_that_is_t
         for one in repository.backups
         if span.timeline == segment.timeline and one.label in span.backups and parse_lsn(one.end_lsn) <= position
         if all(repository.file(segment.timeline, n) in repository.segments for n in segments_between(one.begin_segment, position))
+        if not any(
+            barrier is not None and barrier <= position
+            for n in segments_between(one.begin_segment, position)
+            for barrier in [repository.barrier(repository.file(segment.timeline, n))]
+        )
     ]
     try:
         planned = plan(repository, target, timeline=segment.timeline, position=format_lsn(position))
@@ -559,6 +577,24 @@ def test_latest_behind_a_gap_is_refused_with_how_far_the_log_goes() -> None:
     ended = Repository((made(1, 2, 2),), one_timeline(2, 3, 5))
     with pytest.raises(RefusedError, match=r"--target-lsn 0/3800000 --timeline 1 .*2026-03-29 00:33:30 UTC"):
         plan(ended, Target(kind="latest"))
+
+
+def test_nothing_behind_a_barrier_is_promised_before_the_next_backup() -> None:
+    barriers = frozenset({(Segment(1, 5), 5 * BYTES + BYTES // 4)})
+    imported = Repository((made(1, 2, 2),), WHOLE.segments, barriers=barriers)
+    (span,) = imported.covered().spans
+    assert (span.open, span.ends_at) == (False, when(4 * BYTES + BYTES // 2))
+    for target in (Target(kind="latest"), time(when(6 * BYTES)), time(LATER)):
+        with pytest.raises(RefusedError, match="wal_level=minimal at 0/5400000") as raised:
+            plan(imported, target, quiet_until=LATER)
+        assert "0/4800000" in raised.value.hint or "2026-03-29 00:34:29.999999 UTC" in raised.value.hint
+    with pytest.raises(RefusedError):
+        plan(imported, Target(kind="name", name="x"), position=format_lsn(5 * BYTES + BYTES // 2))
+    assert plan(imported, Target(kind="name", name="x"), position=format_lsn(5 * BYTES + 100)).backup == "1-2"
+    backed_up = replace(imported, backups=(*imported.backups, made(1, 6, 6)))
+    assert plan(backed_up, Target(kind="latest"), quiet_until=LATER).backup == "1-6"
+    (barrier,) = backed_up.covered().barriers
+    assert (barrier.after, barrier.before) == (span.ends_at, made(1, 6, 6).consistent_at)
 
 
 def test_a_damaged_backup_is_taken_only_by_its_label() -> None:
