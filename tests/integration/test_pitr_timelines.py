@@ -106,3 +106,28 @@ def test_production_is_followed_where_a_clone_archives_beside_it(archive: Archiv
         assert timeline("--latest") == 2, "the control file says where production is"
     finally:
         archive.cluster.start()
+
+
+def test_what_was_archived_comes_back_where_a_new_cluster_lies_at_the_old_path(archive: Archive) -> None:
+    last = archive.commit()
+    archive.switch()
+    ((system,),) = archive.cluster.query("select system_identifier::text from pg_control_system()")
+    archive.cluster.stop()
+    archive.cluster.data.rename(archive.cluster.data.with_name(f"{archive.cluster.data.name}.lost"))
+    archive.cluster.made_anew()
+    (archive.pgkeeper.state / "pitr" / "segments.json").unlink()
+    ((new,),) = archive.cluster.query("select system_identifier::text from pg_control_system()")
+
+    for is_running in (True, False):
+        if not is_running:
+            archive.cluster.stop()
+        window = archive.pitr("window").exits(DONE).json
+        (span,) = (span for span in window["repositories"][0]["spans"] if span["timeline"] == 2)
+        assert close(span["ends_at"], last)
+        (told,) = (warning for warning in window["warnings"] if "another cluster" in warning)
+        assert f"is another cluster ({new}) than the one that was archived ({system})" in told
+    side = archive.pitr("restore", "--latest", "--timeline", "2").exits(DONE).json
+    assert any(f"another cluster ({new})" in warning for warning in side["warnings"])
+    assert datetime.fromisoformat(archive.psql_at(Path(side["directory"]), "select max(at) from t")) == last
+    archive.pgkeeper("pitr", "stop", side["directory"], "--remove").exits(DONE)
+    archive.cluster.start()

@@ -1,8 +1,10 @@
 """What was learnt of archived segments, kept so that none is fetched twice: what is archived never changes."""
 
+import os
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from pgkeeper.pgbackrest.configuration import configured_paths
 from pgkeeper.pgbackrest.info import RepositoryInfo
 from pgkeeper.pgbackrest.program import PgBackRest
 from pgkeeper.postgres.control_stand_in import control_stand_in
+from pgkeeper.postgres.data_directory import system_identifier_in
 from pgkeeper.postgres.wal_reader import read_segment, records
 from pgkeeper.settings import Settings
 
@@ -60,8 +63,8 @@ class ArchivedFacts:
         known = _read(self._path)
         self._known, self._forks = dict(known.segments), dict(known.forks)
         self._changed = False
-        data, _ = configured_paths(settings.pitr_config_file, settings.pitr_stanza)
-        self._is_lost = data is not None and not (data / "global" / "pg_control").exists()
+        self._production, _ = configured_paths(settings.pitr_config_file, settings.pitr_stanza)
+        self._stand_ins: dict[str, Path] = {}
 
     @property
     def _path(self) -> Path:
@@ -120,11 +123,25 @@ class ArchivedFacts:
 
     @contextmanager
     def _fetched(self, repository: RepositoryInfo, segment: ArchivedFile) -> Iterator[Path]:
+        stand_in = self._stand_in(repository)
         with tempfile.TemporaryDirectory(dir=_cleared(self._directory / "reading")) as directory:
             file = Path(directory) / segment.name
-            lost = control_stand_in(Path(directory), repository.major, repository.system_identifier) if self._is_lost else None
-            archive_get(self._program, repository.repository, segment, file, lost)
+            archive_get(self._program, repository.repository, segment, file, stand_in)
             yield file
+
+    def _stand_in(self, repository: RepositoryInfo) -> Path | None:
+        """Return what pgBackRest takes for production's data directory; None where that is there, and not another cluster's."""
+        wanted = repository.system_identifier
+        if self._production is None or system_identifier_in(self._production) == wanted:
+            return None
+        if wanted not in self._stand_ins:
+            directory = Path(tempfile.mkdtemp(dir=_cleared(self._directory / "reading")))
+            # One serves for all segments, as making it takes longer than fetching one.
+            weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+            self._stand_ins[wanted] = control_stand_in(directory, repository.major, wanted)
+        # A younger run removes what looks as if it had been left behind.
+        os.utime(self._stand_ins[wanted].parent)
+        return self._stand_ins[wanted]
 
     def keep(self, held: Collection[str] | None) -> None:
         """Write down what is known; forget all but the segments `held`, by their keys, unless it is None."""

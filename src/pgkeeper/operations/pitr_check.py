@@ -19,6 +19,7 @@ from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.model.wal_forecast import WalDisk, hours_until_full
+from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.pitr import attached, detached, pgbackrest
 from pgkeeper.operations.pitr_archiving import archiving_of
@@ -142,6 +143,8 @@ class _Check:
                 self.problems.append(f"the server takes its log for archived, but repository {name} has no segment {self.segment}")
             if lacking := history_problem(self.history, name, known.info.archive_id, self.program):
                 self.problems.append(lacking)
+            if foreign := foreign_cluster(self.settings, known.info.system_identifier):
+                self.problems.append(f"repository {name}: {foreign}")
             production = production_lineage(self.settings, known.info.system_identifier, known.archive.histories)
             for said in timeline_warnings(known, production):
                 (self.warnings if ToldRecord(self.settings).knows(said) else self.told_once).append(said)

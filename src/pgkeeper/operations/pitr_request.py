@@ -10,6 +10,7 @@ from pgkeeper.model.recovery_plan import Plan, plan_recovery
 from pgkeeper.model.recovery_target import make_target
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.model.timelines import Lineage
+from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.pitr import pgbackrest, require_attached
 from pgkeeper.operations.pitr_coverage import RepositoryContents, read_replayed, repository_contents
 from pgkeeper.operations.pitr_search import find
@@ -49,19 +50,20 @@ class RecoveryWish(Message):
 class Planned:
     """A recovery that can be done: the plan, the repository as it was looked at, and production's time zone (UTC if it can't be asked).
 
-    `production` is None where nobody knows on which timeline it is.
+    `production` is None where nobody knows on which timeline it is, and `foreign` says if another cluster is in its place.
     """
 
     plan: Plan
     contents: RepositoryContents
     zone: str
     production: Lineage | None = None
+    foreign: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What whoever asked for it should know."""
         followed = f"timeline {self.plan.timeline} is followed"
-        found = []
+        found = [self.foreign] if self.foreign else []
         if others := ", ".join(f"--timeline {timeline}" for timeline in self.plan.also_on):
             found.append(f"{followed}; the moment may have other contents with {others}")
         if self.plan.left and self.production:
@@ -99,10 +101,11 @@ def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress, *, all
             position=found.position if found else None, segment_bytes=contents.segment_bytes, production=production,
         )  # fmt: skip
 
-    planned = Planned(plan(contents), contents, zone, production)
+    foreign = foreign_cluster(settings, contents.info.system_identifier)
+    planned = Planned(plan(contents), contents, zone, production, foreign)
     while all_read and read_replayed(planned.plan, contents, settings, progress):
         contents = repository_contents(settings, wish.source)
-        planned = Planned(plan(contents), contents, zone, production)
+        planned = Planned(plan(contents), contents, zone, production, foreign)
     return planned
 
 

@@ -8,6 +8,7 @@ from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.repository import REPOSITORIES, RepositoryName
 from pgkeeper.model.restore_point import Mark
+from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.pitr import attached, detached, require_pitr
 from pgkeeper.operations.pitr_archiving import Archiving, look_at_archiving
@@ -76,7 +77,7 @@ def window(settings: Settings) -> WindowReport:
         elif name in found:
             repositories.append(_window(found[name], now, last_proof(name, settings)))
     marks: tuple[Mark, ...] = ()
-    warnings = list(_warnings(found, archiving, settings))
+    warnings = list(_warnings(found, settings))
     try:
         marks = read_marks(settings).marks
     except PgkeeperError as error:
@@ -106,10 +107,10 @@ def _window(contents: RepositoryContents, now: datetime, proven: RecoveryProof |
     )
 
 
-def _warnings(found: dict[RepositoryName, RepositoryContents], archiving: Archiving, settings: Settings) -> Iterator[str]:
+def _warnings(found: dict[RepositoryName, RepositoryContents], settings: Settings) -> Iterator[str]:
     for name, contents in found.items():
-        if archiving.system_identifier not in ("", contents.info.system_identifier):
-            yield f"repository {name} holds another cluster ({contents.info.system_identifier}) than the one that runs here"
+        if foreign := foreign_cluster(settings, contents.info.system_identifier):
+            yield f"repository {name}: {foreign}"
         production = production_lineage(settings, contents.info.system_identifier, contents.archive.histories)
         yield from timeline_warnings(contents, production)
         for backup in contents.info.backups:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,16 @@ def timeline_of_files(data: Path, system_identifier: str) -> int | None:
         return None
     written = [timeline_of(path.name) for path in (data / "pg_wal").glob("*") if _SEGMENT_NAME.fullmatch(path.name)]
     return max([facts.timeline, *written])
+
+
+def system_identifier_in(data: Path) -> str | None:
+    """Return whose files a data directory holds, by the first eight bytes of its control file (catalog/pg_control.h); None without one."""
+    try:
+        with (data / "global" / "pg_control").open("rb") as file:
+            (number,) = struct.unpack("=Q", file.read(8))
+    except (OSError, struct.error):
+        return None
+    return str(number)
 
 
 def control_values(data: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from .binaries import major_version, server_binary
 from .ports import free_port
-from .user import SERVICE_USER
+from .user import SERVICE_USER, make_service_directory
 from .workspace import Workspace
 
 # A test looks at databases whose settings are made to hurt; its own sessions must not be hurt by them.
@@ -87,6 +87,12 @@ class Cluster:
             file.write(settings)
         (self.data / "pg_hba.conf").write_text(ACCESS)
         (self.data / "pg_ident.conf").write_text(IDENTITIES)
+
+    def made_anew(self) -> None:
+        """Let a new cluster run where the data directory was, which is gone."""
+        make_service_directory(self.data)
+        self._initialise()
+        self.start()
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
