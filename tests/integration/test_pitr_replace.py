@@ -104,6 +104,52 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     assert directories(archive) == ["main-data", "main-data.after", "main-data.before"]
 
 
+def test_production_goes_back_twice_each_time_to_an_earlier_moment(archive: Archive, unit: ServerUnit) -> None:
+    first = archive.write(1)
+    second = archive.write(2)
+    archive.write(3)
+    archive.pitr("mark", "later").exits(DONE)
+    archive.write(4)
+    archive.switch()
+    assert archive.pitr("restore", "--target-time", second, *REPLACE).exits(DONE).json["timeline"] == 2
+    assert archive.numbers() == [1, 2]
+    archive.write(5)
+    archive.pitr("mark", "on two").exits(DONE)
+    archive.write(6)
+    archive.switch()
+    assert archive.pitr("restore", "--target-time", first, *REPLACE).exits(DONE).json["timeline"] == 3
+    assert archive.numbers() == [1]
+    archive.write(7)
+    archive.switch()
+
+    assert archive.pitr("check").exits(DONE).json["problems"] == []
+    repository = archive.pitr("window").exits(DONE).json["repositories"][0]
+    assert {span["timeline"] for span in repository["spans"]} == {1, 2, 3}
+    # It branched off where the moment lies: timeline 2 only began later.
+    history = archive.pgbackrest("repo-get", "archive/test/15-1/00000003.history")
+    assert [line.split("\t")[0] for line in history.splitlines() if line] == ["1"]
+
+    def recovered(*target: str) -> tuple[int, str]:
+        """On which timeline something was recovered, and what was there."""
+        found = archive.pitr("restore", *target).exits(DONE).json
+        numbers = archive.psql_at(Path(found["directory"]), "select string_agg(n::text, ',' order by n) from t")
+        archive.pgkeeper("pitr", "stop", found["directory"], "--remove").exits(DONE)
+        return found["timeline"], numbers
+
+    assert recovered("--latest") == (3, "1,7")
+    assert recovered("--target-name", "on two", "--timeline", "2") == (2, "1,2,5")
+    for target, asked, followed in (
+        ("--target-name=later", "1", 1),
+        (f"--target-time={first}", "2", 1),
+        (f"--target-time={second}", "2", 2),
+    ):
+        planned = archive.pitr("restore", target, "--timeline", asked, "--dry-run").exits(DONE).json
+        assert planned["timeline"] == followed
+    for way in ((), ("--replace",)):
+        told = archive.pgkeeper("pitr", "restore", f"--target-time={second}", *way, "--dry-run").exits(DONE)
+        assert "timeline 3 is followed; the moment may have other contents with --timeline 1, --timeline 2" in told.stderr
+
+
 def test_tablespaces_made_and_dropped_since_the_backup_go_back_and_forward_too(
     archive: Archive, unit: ServerUnit, workspace: Workspace
 ) -> None:

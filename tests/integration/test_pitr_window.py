@@ -184,6 +184,42 @@ def test_a_missing_segment_is_named_until_a_backup_lies_behind_it(archive: Archi
     assert any(lost in warning for warning in check.json["warnings"]), "it was told of, and a backup lies behind it"
 
 
+def test_an_import_with_wal_level_minimal_ends_the_window_until_the_next_backup(archive: Archive) -> None:
+    lowered = {"wal_level": "minimal", "archive_mode": "off", "max_wal_senders": "0"}
+    before = archive.commit()
+    for name, value in lowered.items():
+        archive.cluster.execute(f"alter system set {name} = '{value}'")
+    archive.cluster.stop()
+    archive.cluster.start()
+    archive.cluster.execute("create table imported as select n from generate_series(1, 100) n")
+    for name in lowered:
+        archive.cluster.execute(f"alter system reset {name}")
+    archive.cluster.stop()
+    archive.cluster.start()
+    archive.commit()
+    archive.switch()
+
+    local = archive.pgkeeper("pitr", "window", "--json").exits(DONE).json["repositories"][0]
+    (barrier,) = local["barriers"]
+    assert (barrier["after"], barrier["before"]) == (local["spans"][-1]["ends_at"], None)
+    assert timedelta() <= moment(local["spans"][-1]["ends_at"]) - before < timedelta(seconds=1)
+    assert not local["spans"][-1]["open"]
+    (problem,) = archive.pgkeeper("pitr", "check", "--json").exits(INTEGRITY).json["problems"]
+    assert "wal_level=minimal" in problem
+    assert "pgkeeper pitr backup --kind full" in problem
+    for way in ((), ("--replace", "--in-place", "--confirm", "RESTORE")):
+        refused = archive.pgkeeper("pitr", "restore", "--latest", *way).exits(REFUSED)
+        assert f"wal_level=minimal at {barrier['lsn']}" in refused.error
+    assert archive.cluster.query("select count(*) from imported") == [(100,)]
+
+    archive.pgkeeper("pitr", "backup", "--kind", "full", "--quiet").exits(DONE)
+    archive.pgkeeper("pitr", "check").exits(DONE)
+    local = archive.pgkeeper("pitr", "window", "--json").exits(DONE).json["repositories"][0]
+    assert local["barriers"][0]["before"] == local["spans"][-1]["begins_at"]
+    assert local["spans"][-1]["open"]
+    archive.pgkeeper("pitr", "restore", "--latest", "--dry-run").exits(DONE)
+
+
 def test_a_check_that_cannot_reach_the_server_fails(archive: Archive) -> None:
     archive.cluster.stop()
     try:

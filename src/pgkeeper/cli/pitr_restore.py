@@ -46,7 +46,8 @@ def restore_command(
     latest: Annotated[bool, typer.Option("--latest", help="The end of what is archived.")] = False,
     exclusive: Annotated[bool, typer.Option("--exclusive", help="Stop just before the target, not behind it.")] = False,
     timeline: Annotated[
-        int | None, typer.Option("--timeline", help="[default: the newest that has the target]", show_default=False)
+        int | None,
+        typer.Option("--timeline", help="[default: production's own that has the target]", show_default=False),
     ] = None,
     backup: Annotated[
         str | None, typer.Option("--backup", metavar="LABEL", help="[default: the last one before the target]", show_default=False)
@@ -110,6 +111,8 @@ def restore_command(
         with door.progress() as progress:
             plan = plan_pitr_restore(request, door.settings, progress)
         door.show("pitr-restore-plan", plan, lambda: _show_plan(plan))
+        for warning in plan.warnings:
+            door.warn(warning)
         return
     report = work(door, "pitr-restore", job, PitrRestoreReport, lambda progress: pitr_restore(request, door.settings, progress))
     door.show("pitr-restore", report, lambda: _show(door, report))
@@ -126,6 +129,8 @@ def _replace(door: Door, request: "ReplaceClusterRequest", job: str | None, *, d
         with door.progress() as progress:
             plan = plan_replace_cluster(request, door.settings, progress)
         door.show("pitr-replace-plan", plan, lambda: say(plan.reason))
+        for warning in plan.warnings:
+            door.warn(warning)
         return
     report = work(door, "pitr-replace", job, ReplaceClusterReport, lambda progress: replace_cluster(request, door.settings, progress))
     _show_exchanged(door, report)

@@ -86,13 +86,18 @@ def _show_repository(repository: "RepositoryWindow") -> None:
     if not repository.spans:
         say("  nothing can be brought back")
     for span in repository.spans:
-        end = "" if span.open else ", then a gap"
+        behind = (one for one in repository.barriers if (one.timeline, one.after) == (span.timeline, span.ends_at))
+        end = "" if span.open else ", then wal_level was minimal" if any(behind) else ", then a gap"
         say(f"  timeline {span.timeline}: {moment(span.begins_at)} to {moment(span.ends_at)}{end}")
     for gap in repository.gaps:
         segments = f"segment {gap.first_segment} is" if gap.segments == 1 else f"{gap.segments} segments from {gap.first_segment} are"
         after = f"after {moment(gap.after)}" if gap.after else "from the beginning"
         before = f"until {moment(gap.before)}" if gap.before else "until the next backup is made"
         say(f"  timeline {gap.timeline}: gap: {segments} missing: nothing {after} {before} can be brought back")
+    for barrier in repository.barriers:
+        before = f"until {moment(barrier.before)}" if barrier.before else "until the next backup is made"
+        after = f"after {moment(barrier.after)}" if barrier.after else "from the beginning"
+        say(f"  timeline {barrier.timeline}: started with wal_level=minimal at {barrier.lsn}: nothing {after} {before} can be brought back")
     if repository.proven is None and repository.spans:
         say("  never recovered to prove it: `pgkeeper pitr verify --restore`")
     elif (proven := repository.proven) is not None:

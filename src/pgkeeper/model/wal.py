@@ -1,22 +1,15 @@
-"""Write-ahead log: positions, the segments they lie in, timelines and their histories.
+"""Write-ahead log: positions, and the segments they lie in.
 
-Segment names and history files are PostgreSQL's (access/xlog_internal.h and timeline.c; documentation, "Continuous Archiving" and "WAL
-Internals"): 8 hexadecimal digits each of the timeline, and of the two halves of the segment's number.
+Segment names are PostgreSQL's (access/xlog_internal.h; documentation, "WAL Internals"): 8 hexadecimal digits each of the timeline, and of
+the two halves of the segment's number.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 DEFAULT_SEGMENT_BYTES = 16 << 20
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
-_HISTORY = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)")
-
-
-def history_name(timeline: int) -> str:
-    """Return the file name of a timeline's history. Timeline 1 has none."""
-    return f"{timeline:08X}.history"
 
 
 def timeline_of(segment: str) -> int:
@@ -68,56 +61,6 @@ class Segment:
     def begin(self, segment_bytes: int = DEFAULT_SEGMENT_BYTES) -> int:
         """Return the position of its first byte."""
         return self.number * segment_bytes
-
-
-@dataclass(frozen=True)
-class Leg:
-    """The part of a way through the log that lies on one timeline: `begin` and `end` are positions, `end` is None on the last timeline."""
-
-    timeline: int
-    begin: int
-    end: int | None
-
-
-def way_to(timeline: int, history: str) -> tuple[Leg, ...]:
-    """Return the legs from the beginning of the log to the end of `timeline`, as its history file tells (empty for timeline 1).
-
-    Raises ValueError for a history that PostgreSQL would refuse: timelines or positions that do not grow.
-    """
-    legs: list[Leg] = []
-    begin = 0
-    for line in history.splitlines():
-        found = _HISTORY.match(line)
-        if found is None:
-            if line.strip() and not line.lstrip().startswith("#"):
-                raise ValueError(f"the history of timeline {timeline} has a line that is none: {line[:80]!r}")
-            continue
-        parent, switch = int(found[1]), parse_lsn(found[2])
-        if parent >= timeline or (legs and (parent <= legs[-1].timeline or switch < begin)):
-            raise ValueError(f"the history of timeline {timeline} is out of order at timeline {parent}")
-        legs.append(Leg(parent, begin, switch))
-        begin = switch
-    return (*legs, Leg(timeline, begin, None))
-
-
-def parting(one: Iterable[Leg], other: Iterable[Leg]) -> int:
-    """Return the position up to which two different ways are the same."""
-    shared = 0
-    for leg, beside in zip(one, other, strict=False):
-        if leg.timeline != beside.timeline:
-            break
-        shared = min(end for end in (leg.end, beside.end) if end is not None)
-        if leg.end != beside.end:
-            break
-    return shared
-
-
-def segment_on(way: Iterable[Leg], number: int, segment_bytes: int = DEFAULT_SEGMENT_BYTES) -> Segment:
-    """Return which timeline's file holds segment `number` on a way: the last one that begins in it or before, as recovery reads it.
-
-    Where timelines part within a segment, the newer one's file repeats what the older one's has up to there.
-    """
-    return Segment(max(leg.timeline for leg in way if leg.begin // segment_bytes <= number), number)
 
 
 def _per_id(segment_bytes: int) -> int:

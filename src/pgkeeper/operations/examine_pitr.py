@@ -4,11 +4,15 @@ from collections.abc import Iterator
 
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.repository import number_of
+from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.findings import Finding, problem_found
 from pgkeeper.operations.interrupted_cluster import interrupted_cluster
 from pgkeeper.operations.pitr import attached, detached, pgbackrest
 from pgkeeper.operations.pitr_archiving import look_at_archiving
+from pgkeeper.operations.pitr_timelines import stranger_warnings
 from pgkeeper.operations.places import server
+from pgkeeper.operations.production_lineage import production_lineage
+from pgkeeper.pgbackrest.archive_list import archive_list
 from pgkeeper.pgbackrest.info import info
 from pgkeeper.postgres.amcheck import why_unsafe
 from pgkeeper.postgres.facts import identify, list_databases
@@ -43,6 +47,13 @@ def examine_pitr(settings: Settings) -> Iterator[Finding]:
             found = info(pgbackrest(settings), number_of(name), _SECONDS)
             program("pg_waldump", found.major, same=True)
             yield Finding(level="ok", subject=_SUBJECT, text=f"repository {name}: {len(found.backups)} physical backups")
+            if foreign := foreign_cluster(settings, found.system_identifier):
+                hint = "recover what was archived, or deploy pgkeeper for the new cluster with another stanza"
+                yield Finding(level="problem", subject=_SUBJECT, text=f"repository {name}: {foreign}", hint=hint)
+            archive = archive_list(pgbackrest(settings), number_of(name), found.archive_id)
+            production = production_lineage(settings, found.system_identifier, archive.histories)
+            for text in stranger_warnings(name, archive.segments, production):
+                yield Finding(level="warning", subject=_SUBJECT, text=text, hint="`pgkeeper pitr window` shows each timeline")
         except PgkeeperError as error:
             yield problem_found(_SUBJECT, error)
     yield from _page_checks(settings)

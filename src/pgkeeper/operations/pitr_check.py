@@ -13,20 +13,23 @@ from pathlib import Path
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.coverage import Gap
+from pgkeeper.model.coverage import Barrier, Gap
 from pgkeeper.model.errors import ErrorInfo, IntegrityError, PgkeeperError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.model.wal_forecast import WalDisk, hours_until_full
+from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.pitr import attached, detached, pgbackrest
 from pgkeeper.operations.pitr_archiving import archiving_of
 from pgkeeper.operations.pitr_coverage import look_into
 from pgkeeper.operations.pitr_detached import detached_since
 from pgkeeper.operations.pitr_history import history_problem
+from pgkeeper.operations.pitr_timelines import timeline_warnings
 from pgkeeper.operations.pitr_told import ToldRecord
 from pgkeeper.operations.places import server
+from pgkeeper.operations.production_lineage import production_lineage
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.tell_owner import tell_pitr_failed
 from pgkeeper.pgbackrest.archive_has import archive_has
@@ -36,6 +39,8 @@ from pgkeeper.postgres.server import Session, require_superuser, told
 from pgkeeper.settings import Settings
 
 _POLL_SECONDS = 0.2
+_READING = 300.0
+"""So many seconds at most are spent on segments that nobody has read yet: the window and recoveries know what was learnt."""
 _OLD = timedelta(days=8)
 """So old no backup gets where one is made every week, as the strategy has it at least."""
 
@@ -47,19 +52,20 @@ class PitrCheckRequest(Message):
 
 
 class RepositoryCheck(Message):
-    """One repository: whether the segment is there, and gaps in its log. With an `error` it could not be looked into."""
+    """One repository: whether the segment is there, gaps in its log, and barriers. With an `error` it could not be looked into."""
 
     repository: RepositoryName
     archived: bool = False
     gaps: tuple[Gap, ...] = ()
+    barriers: tuple[Barrier, ...] = ()
     error: ErrorInfo | None = None
 
 
 class PitrCheckReport(Message):
     """What was found. `segment` took `seconds` to be archived, None where it was not.
 
-    `problems` need the owner; `damaged` where some of them are gaps. `hours_until_full`: when the disk of the log is full as long as
-    nothing is archived, None while all is well or where that can't be told.
+    `problems` need the owner; `damaged` where some of them are gaps or barriers. `hours_until_full`: when the disk of the log is full as
+    long as nothing is archived, None while all is well or where that can't be told.
     """
 
     segment: str | None
@@ -72,15 +78,15 @@ class PitrCheckReport(Message):
 
     @property
     def exit_status(self) -> int:
-        """Return 0 when all is well, 4 where the log has a gap that is new or still open, else 1."""
+        """Return 0 when all is well, 4 where the log has a gap or a barrier that is new or still open, else 1."""
         return IntegrityError.exit_status if self.damaged else int(bool(self.problems))
 
 
 def pitr_check(request: PitrCheckRequest, settings: Settings, progress: Progress) -> PitrCheckReport:
     """Check, and tell the owner of what is new, and once a day of what lasts.
 
-    A gap that a backup lies behind is told of once: it will leave the window. Raises ConfigurationError (exit status 3) where nothing is
-    set up, and BusyError (exit status 5) while another check runs.
+    A gap that a backup lies behind is told of once: it will leave the window. So is what is wrong with a timeline. Raises
+    ConfigurationError (exit status 3) where nothing is set up, and BusyError (exit status 5) while another check runs.
     """
     program = pgbackrest(settings)
     with exclusive(settings.state_dir, "pitr check", "a check of the archive"):
@@ -105,6 +111,7 @@ class _Check:
     history: Path | None = None
     problems: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    told_once: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     looked: list[RepositoryCheck] = field(default_factory=list)
 
@@ -124,7 +131,7 @@ class _Check:
             since = detached_since(self.settings, name)
             when = f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""
             self.warnings.append(f"repository {name} is detached{when}: nothing is archived there until `pgkeeper pitr attach {name}`")
-        contents, failed = look_into(self.settings, attached(self.settings))
+        contents, failed = look_into(self.settings, attached(self.settings), _READING)
         for name, error in failed.items():
             why = as_error_info(error, f"looking into repository {name}")
             lets_go_on = "; `pgkeeper pitr detach cloud` lets the others go on"
@@ -136,16 +143,23 @@ class _Check:
                 self.problems.append(f"the server takes its log for archived, but repository {name} has no segment {self.segment}")
             if lacking := history_problem(self.history, name, known.info.archive_id, self.program):
                 self.problems.append(lacking)
-            newest = max((span.timeline for span in known.coverage.spans), default=0)
-            for gap in known.coverage.gaps:
-                self._gap(name, gap, is_newest=gap.timeline >= newest)
+            if foreign := foreign_cluster(self.settings, known.info.system_identifier):
+                self.problems.append(f"repository {name}: {foreign}")
+            production = production_lineage(self.settings, known.info.system_identifier, known.archive.histories)
+            for said in timeline_warnings(known, production):
+                (self.warnings if ToldRecord(self.settings).knows(said) else self.told_once).append(said)
+            lost: list[Gap | Barrier] = [*known.coverage.gaps, *known.coverage.barriers]
+            newest = production.timeline if production else max((one.timeline for one in lost), default=0)
+            for one in lost:
+                if production is None or not production.strangers([one.timeline]):
+                    self._lost(name, one, is_newest=one.timeline == newest)
             self._backups(name, known.info.backups)
-            self.looked.append(RepositoryCheck(repository=name, archived=there, gaps=known.coverage.gaps))
+            self.looked.append(RepositoryCheck(repository=name, archived=there, gaps=known.coverage.gaps, barriers=known.coverage.barriers))
 
     def report(self) -> PitrCheckReport:
         """Tell the owner where that is due, and return what was found."""
-        problems = [*self.problems, *self.gaps]
-        if ToldRecord(self.settings).due(self.problems, self.gaps, datetime.now(UTC)):
+        problems = [*self.problems, *self.told_once, *self.gaps]
+        if ToldRecord(self.settings).due(self.problems, (*self.told_once, *self.gaps), datetime.now(UTC)):
             self.warnings += tell_pitr_failed(problems, self.hours, self.settings)
         for problem in problems:
             log.error("the archive is not well", problem=problem)
@@ -193,16 +207,21 @@ class _Check:
             since = f"the newest backup in repository {name} is of {newest:%Y-%m-%d}"
             self.problems.append(f"{since}: all the log since then must be replayed (`pgkeeper pitr backup`)")
 
-    def _gap(self, name: RepositoryName, gap: Gap, *, is_newest: bool) -> None:
-        lost = f"segment {gap.first_segment}" if gap.segments == 1 else f"{gap.segments} segments from {gap.first_segment} on"
-        what = f"repository {name} misses {lost} (timeline {gap.timeline})"
-        if gap.before is None and is_newest:
+    def _lost(self, name: RepositoryName, lost: Gap | Barrier, *, is_newest: bool) -> None:
+        """Remember what keeps moments from being brought back: as a problem while that lasts, and else when it is new."""
+        if isinstance(lost, Gap):
+            segments = f"segment {lost.first_segment}" if lost.segments == 1 else f"{lost.segments} segments from {lost.first_segment} on"
+            what = f"repository {name} misses {segments} (timeline {lost.timeline})"
+        else:
+            where = f"at {lost.lsn} (timeline {lost.timeline})"
+            what = f"no recovery from repository {name} passes wal_level=minimal, with which the server was started {where}"
+        if lost.before is None and is_newest:
             self.gaps.append(
                 f"{what}: nothing after it can be brought back until there is a new backup (`pgkeeper pitr backup --kind full`)"
             )
         else:
             known = ToldRecord(self.settings).knows(what)
-            after, before = (f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "" for at in (gap.after, gap.before))
+            after, before = (f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "" for at in (lost.after, lost.before))
             lost_moments = f"after {after or 'the beginning'}" + (f" until {before}" if before else "")
             (self.warnings if known else self.gaps).append(f"{what}: nothing {lost_moments} can be brought back")
 

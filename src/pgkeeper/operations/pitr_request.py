@@ -9,10 +9,13 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.recovery_plan import Plan, plan_recovery
 from pgkeeper.model.recovery_target import make_target
 from pgkeeper.model.repository import RepositoryName, number_of
+from pgkeeper.model.timelines import Lineage
+from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.pitr import pgbackrest, require_attached
-from pgkeeper.operations.pitr_coverage import RepositoryContents, repository_contents
+from pgkeeper.operations.pitr_coverage import RepositoryContents, read_replayed, repository_contents
 from pgkeeper.operations.pitr_search import find
 from pgkeeper.operations.places import server
+from pgkeeper.operations.production_lineage import production_lineage
 from pgkeeper.operations.reports import Message
 from pgkeeper.pgbackrest.archive_has import archive_has
 from pgkeeper.postgres.archiver import end_segment
@@ -45,21 +48,33 @@ class RecoveryWish(Message):
 
 @dataclass(frozen=True)
 class Planned:
-    """A recovery that can be done: the plan, the repository as it was looked at, and production's time zone (UTC if it can't be asked)."""
+    """A recovery that can be done: the plan, the repository as it was looked at, and production's time zone (UTC if it can't be asked).
+
+    `production` is None where nobody knows on which timeline it is, and `foreign` says if another cluster is in its place.
+    """
 
     plan: Plan
     contents: RepositoryContents
     zone: str
+    production: Lineage | None = None
+    foreign: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What whoever asked for it should know."""
-        others = ", ".join(f"--timeline {timeline}" for timeline in self.plan.also_on)
-        return (f"timeline {self.plan.timeline} is followed; the moment may have other contents with {others}",) if others else ()
+        followed = f"timeline {self.plan.timeline} is followed"
+        found = [self.foreign] if self.foreign else []
+        if others := ", ".join(f"--timeline {timeline}" for timeline in self.plan.also_on):
+            found.append(f"{followed}; the moment may have other contents with {others}")
+        if self.plan.left and self.production:
+            found.append(f"{followed}, which production left before that moment: it is on timeline {self.production.timeline} now")
+        return tuple(found)
 
 
-def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Planned:
+def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress, *, all_read: bool = False) -> Planned:
     """Return how the wish is fulfilled. Production is not needed, but asked for its time zone, and what was committed last, where it runs.
+
+    `all_read`: every segment that will be replayed is read before, so that what would end the recovery on its way is known.
 
     Raises UsageError for a wish that can't be understood, RefusedError for a moment that can't be had, naming those that can, and what
     keeps the repository from being looked into.
@@ -72,17 +87,26 @@ def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress) -> Pla
     )  # fmt: skip
     progress.phase("look at what is archived")
     contents = repository_contents(settings, wish.source)
+    production = production_lineage(settings, contents.info.system_identifier, contents.archive.histories)
     quiet_until = None
-    if target.at is not None and _lies_behind(target.at, contents, wish.timeline):
+    if target.at is not None and _lies_behind(target.at, contents, wish.timeline, production):
         quiet_until = _settle(contents, target.at, settings, progress)
         contents = repository_contents(settings, wish.source) if quiet_until else contents
-    found = find(target, contents, wish.timeline, settings, progress) if target.kind in ("name", "xid") else None
-    plan = plan_recovery(
-        target, contents.coverage, contents.info.backups, contents.archive.histories,
-        timeline=found.timeline if found else wish.timeline, backup=wish.backup, quiet_until=quiet_until,
-        position=found.position if found else None, segment_bytes=contents.segment_bytes,
-    )  # fmt: skip
-    return Planned(plan, contents, zone)
+    found = find(target, contents, wish.timeline, production, settings, progress) if target.kind in ("name", "xid") else None
+
+    def plan(contents: RepositoryContents) -> Plan:
+        return plan_recovery(
+            target, contents.coverage, contents.info.backups, contents.archive.histories,
+            timeline=found.timeline if found else wish.timeline, backup=wish.backup, quiet_until=quiet_until,
+            position=found.position if found else None, segment_bytes=contents.segment_bytes, production=production,
+        )  # fmt: skip
+
+    foreign = foreign_cluster(settings, contents.info.system_identifier)
+    planned = Planned(plan(contents), contents, zone, production, foreign)
+    while all_read and read_replayed(planned.plan, contents, settings, progress):
+        contents = repository_contents(settings, wish.source)
+        planned = Planned(plan(contents), contents, zone, production, foreign)
+    return planned
 
 
 def _zone(settings: Settings) -> str:
@@ -95,9 +119,10 @@ def _zone(settings: Settings) -> str:
         return "UTC"
 
 
-def _lies_behind(at: datetime, contents: RepositoryContents, timeline: int | None) -> bool:
+def _lies_behind(at: datetime, contents: RepositoryContents, timeline: int | None, production: Lineage | None) -> bool:
     """Tell whether a moment lies behind all that is archived of the timeline that production writes. The others get no more."""
-    newest = max((span for span in contents.coverage.spans if span.open), key=lambda span: span.timeline, default=None)
+    written = [span for span in contents.coverage.spans if span.open and (production is None or span.timeline == production.timeline)]
+    newest = max(written, key=lambda span: span.timeline, default=None)
     return newest is not None and timeline in (None, newest.timeline) and at >= newest.ends_at
 
 

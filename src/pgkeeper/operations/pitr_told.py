@@ -30,13 +30,13 @@ class ToldRecord:
         self._path: Path = pitr_state(settings) / "told.json"
 
     def knows(self, what: str) -> bool:
-        """Tell whether the owner was told of a gap before, however long ago, in words that begin with `what`."""
+        """Tell whether the owner was told of a gap before, or of what else is told once, in words that begin with `what`."""
         return any(text.startswith(what) for text in self._read().seen)
 
     def due(self, problems: Sequence[str], gaps: Sequence[str], now: datetime) -> bool:
         """Tell whether the owner is to be told of these problems and gaps, and remember that he is.
 
-        Problems that differ in numbers or segments alone are the same one; each gap is one of its own.
+        Problems that differ in numbers or segments alone are the same one; each gap, and what else is told once, is one of its own.
         """
         before = self._read()
         told = (*(_NUMBERS.sub("#", problem) for problem in problems), *gaps)

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from pgkeeper.model.coverage import Gap, Span
+from pgkeeper.model.coverage import Barrier, Gap, Span
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.repository import REPOSITORIES, RepositoryName
 from pgkeeper.model.restore_point import Mark
+from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.failures import as_error_info
 from pgkeeper.operations.pitr import attached, detached, require_pitr
 from pgkeeper.operations.pitr_archiving import Archiving, look_at_archiving
@@ -15,6 +16,8 @@ from pgkeeper.operations.pitr_coverage import RepositoryContents, look_into
 from pgkeeper.operations.pitr_detached import detached_since
 from pgkeeper.operations.pitr_marks import read_marks
 from pgkeeper.operations.pitr_proof import RecoveryProof, last_proof
+from pgkeeper.operations.pitr_timelines import timeline_warnings
+from pgkeeper.operations.production_lineage import production_lineage
 from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.settings import Settings
 
@@ -38,6 +41,7 @@ class RepositoryWindow(Message):
     backups: tuple[PhysicalBackup, ...] = ()
     spans: tuple[Span, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    barriers: tuple[Barrier, ...] = ()
     doubtful_segments: tuple[str, ...] = ()
     proven: RecoveryProof | None = None
 
@@ -73,7 +77,7 @@ def window(settings: Settings) -> WindowReport:
         elif name in found:
             repositories.append(_window(found[name], now, last_proof(name, settings)))
     marks: tuple[Mark, ...] = ()
-    warnings = list(_warnings(found, archiving))
+    warnings = list(_warnings(found, settings))
     try:
         marks = read_marks(settings).marks
     except PgkeeperError as error:
@@ -97,15 +101,18 @@ def _window(contents: RepositoryContents, now: datetime, proven: RecoveryProof |
         backups=contents.info.backups,
         spans=contents.coverage.spans,
         gaps=contents.coverage.gaps,
+        barriers=contents.coverage.barriers,
         doubtful_segments=contents.archive.doubtful,
         proven=proven,
     )
 
 
-def _warnings(found: dict[RepositoryName, RepositoryContents], archiving: Archiving) -> Iterator[str]:
+def _warnings(found: dict[RepositoryName, RepositoryContents], settings: Settings) -> Iterator[str]:
     for name, contents in found.items():
-        if archiving.system_identifier not in ("", contents.info.system_identifier):
-            yield f"repository {name} holds another cluster ({contents.info.system_identifier}) than the one that runs here"
+        if foreign := foreign_cluster(settings, contents.info.system_identifier):
+            yield f"repository {name}: {foreign}"
+        production = production_lineage(settings, contents.info.system_identifier, contents.archive.histories)
+        yield from timeline_warnings(contents, production)
         for backup in contents.info.backups:
             if not backup.whole:
                 yield f"backup {backup.label} in repository {name} has damaged pages: they were damaged in production as it was made"

@@ -41,6 +41,7 @@ class ReplaceClusterPlan(Message):
     reason: str
     size_bytes: int | None = None
     age_seconds: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress: Progress) -> ReplaceClusterPlan:
@@ -53,7 +54,7 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
         return _known(done, would_change=False, reason=f"done before, as {done.replacement_id}; production may have changed since")
     if begun is not None:
         return _known(begun, would_change=True, reason=f"{begun.replacement_id} is at work, or was interrupted and would be settled first")
-    planned = plan_wish(request.wish, settings, progress)
+    planned = plan_wish(request.wish, settings, progress, all_read=request.in_place)
     production = find_production(settings)
     locations = backup_tablespaces(pgbackrest(settings), number_of(request.wish.source), planned.plan.backup)
     with exclusive(settings.state_dir, LOCK, "a replacement of the cluster", request.wait):
@@ -77,6 +78,7 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
         reason=f"all databases in {production.data} would go back to {target_told(planned)}; {kept}",
         size_bytes=size_of(planned),
         age_seconds=(datetime.now(UTC) - at).total_seconds() if at is not None else None,
+        warnings=planned.warnings,
     )
 
 

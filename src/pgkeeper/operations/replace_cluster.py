@@ -49,7 +49,7 @@ def replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress
         before, _ = replaced_before("replace", request.request_id, asked, settings)
         if before is not None:
             return as_before(before)
-        planned = plan_wish(request.wish, settings, progress)
+        planned = plan_wish(request.wish, settings, progress, all_read=request.in_place)
         production = find_production(settings)
         _require_confirmed(request, planned, production)
         require_helpers(settings)

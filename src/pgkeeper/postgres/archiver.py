@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pgkeeper.model.errors import RefusedError
-from pgkeeper.model.wal import history_name
+from pgkeeper.model.timelines import history_name
 from pgkeeper.model.wal_forecast import wal_rate
 from pgkeeper.postgres.server import Session
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 from pgkeeper.host.durable import fsync_directory
 from pgkeeper.host.processes import run_and_listen
 from pgkeeper.model.errors import OperationFailed
-from pgkeeper.model.wal import Segment, format_lsn, history_name, parse_lsn, way_to
+from pgkeeper.model.timelines import history_name, way_to
+from pgkeeper.model.wal import Segment, format_lsn, parse_lsn, timeline_of
 from pgkeeper.postgres.programs import program
 
 _SECONDS = 60
+_SEGMENT_NAME = re.compile(r"[0-9A-F]{24}")
 _CLEAN = frozenset({"shut down", "shut down in recovery"})
 
 
@@ -45,6 +48,29 @@ def control_facts(data: Path) -> ControlFacts:
         )
     except (KeyError, ValueError) as error:
         raise OperationFailed(f"the control file of {data} cannot be understood", str(error)) from error
+
+
+def timeline_of_files(data: Path, system_identifier: str) -> int | None:
+    """Return the timeline that a cluster's files were left on, None where they are another cluster's.
+
+    A new timeline stands in the control file only from its first checkpoint on, but its log is there from the first byte. Raises
+    OperationFailed when the control file can't be read.
+    """
+    facts = control_facts(data)
+    if facts.system_identifier != system_identifier:
+        return None
+    written = [timeline_of(path.name) for path in (data / "pg_wal").glob("*") if _SEGMENT_NAME.fullmatch(path.name)]
+    return max([facts.timeline, *written])
+
+
+def system_identifier_in(data: Path) -> str | None:
+    """Return whose files a data directory holds, by the first eight bytes of its control file (catalog/pg_control.h); None without one."""
+    try:
+        with (data / "global" / "pg_control").open("rb") as file:
+            (number,) = struct.unpack("=Q", file.read(8))
+    except (OSError, struct.error):
+        return None
+    return str(number)
 
 
 def control_values(data: Path) -> dict[str, str]:

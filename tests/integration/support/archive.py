@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import psycopg
 
+from .binaries import server_binary
 from .cluster import Cluster
 from .processes import processes_in
 from .product import Pgkeeper, Run
@@ -121,6 +125,32 @@ class Archive:
             for path in link.readlink().iterdir():
                 shutil.rmtree(path)
         shutil.rmtree(self.cluster.data)
+
+    @contextmanager
+    def clone(self, directory: Path) -> Iterator[Callable[[str], str]]:
+        """Restore the cluster by hand into an empty directory, as people do, and let it run there, to archive where production does.
+
+        Yields what answers its queries. It is another one's directory for pgBackRest, as on another host.
+        """
+        self.pgbackrest("restore", f"--pg1-path={directory}", "--archive-mode=preserve")
+        push = shlex.join(["pgbackrest", *_where(self.configuration, self.pgkeeper), f"--pg1-path={directory}", "archive-push", "%p"])
+        with (directory / "postgresql.conf").open("a") as file:
+            file.write(f"listen_addresses = ''\nunix_socket_directories = '{directory}'\narchive_command = '{push}'\n")
+        log = str(directory / "server.log")
+        assert run_as_service_user([server_binary("pg_ctl"), "start", "-w", "-D", str(directory), "-l", log]).returncode == 0
+
+        def ask(query: str) -> str:
+            asked = [server_binary("psql"), "-X", "-At", "-h", str(directory), "-p", str(self.cluster.port), "-d", "postgres", "-c", query]
+            done = run_as_service_user(asked)
+            assert done.returncode == 0, done.stderr
+            return done.stdout.strip()
+
+        try:
+            wait_until(lambda: ask("select pg_is_in_recovery()") == "f", "the end of the clone's recovery", 60)
+            yield ask
+        finally:
+            run_as_service_user([server_binary("pg_ctl"), "stop", "-w", "-m", "fast", "-D", str(directory)])
+            shutil.rmtree(directory)
 
     def switch(self) -> str:
         """End the current segment, or the last one if nothing was written since; wait until it is archived, and return its name."""

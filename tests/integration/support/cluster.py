@@ -11,7 +11,7 @@ from psycopg import sql
 
 from .binaries import major_version, server_binary
 from .ports import free_port
-from .user import SERVICE_USER
+from .user import SERVICE_USER, make_service_directory
 from .waiting import wait_until
 from .workspace import Workspace
 
@@ -89,6 +89,12 @@ class Cluster:
             file.write(settings)
         (self.data / "pg_hba.conf").write_text(ACCESS)
         (self.data / "pg_ident.conf").write_text(IDENTITIES)
+
+    def made_anew(self) -> None:
+        """Let a new cluster run where the data directory was, which is gone."""
+        make_service_directory(self.data)
+        self._initialise()
+        self.start()
 
     def start(self, *settings: str) -> None:
         """Start the server with these `settings` on its command line, and wait until it answers."""

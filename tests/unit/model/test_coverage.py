@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pgkeeper.model.coverage import Archived, Commit, Coverage, coverage
 from pgkeeper.model.physical_backup import PhysicalBackup
-from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn, segment_on, way_to
+from pgkeeper.model.timelines import leg_at, segment_on, way_to
+from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn
 
 AT = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
 BYTES = DEFAULT_SEGMENT_BYTES
@@ -46,16 +47,27 @@ class Repository:
     segments: frozenset[Segment]
     quiet: frozenset[Segment] = frozenset()
     histories: Mapping[int, str] | None = None
+    barriers: frozenset[tuple[Segment, int]] = frozenset()
 
     def covered(self) -> Coverage:
         """Return what it covers."""
-        return coverage(1, self.backups, Archived(self.segments, self.histories or {}), self.last_commit)
+        barriers = {segment: at for segment in self.segments if (at := self.barrier(segment)) is not None}
+        return coverage(1, self.backups, Archived(self.segments, self.histories or {}, barriers=barriers), self.last_commit)
 
-    def last_commit(self, segment: Segment) -> Commit | None:
+    def barrier(self, segment: Segment) -> int | None:
+        """Return the position in a segment that no recovery passes. What it repeats of the timeline that was left is that one's."""
+        positions = [position for one, position in self.barriers if one.number == segment.number]
+        way = way_to(segment.timeline, (self.histories or {}).get(segment.timeline, "")) if positions else ()
+        return min((at for at in positions if (Segment(leg_at(way, at).timeline, segment.number), at) in self.barriers), default=None)
+
+    def last_commit(self, segment: Segment, before: int | None = None) -> Commit | None:
         """Return the commit in the middle of a segment; only archived ones may be asked for."""
         assert segment in self.segments
         position = segment.begin() + BYTES // 2
-        return None if segment in self.quiet else Commit(at=when(position), lsn=format_lsn(position), xid=segment.number)
+        # What a segment repeats of the timeline that was left is that one's.
+        way = way_to(segment.timeline, (self.histories or {}).get(segment.timeline, ""))
+        there = Segment(leg_at(way, position).timeline, segment.number) not in self.quiet and (before is None or position < before)
+        return Commit(at=when(position), lsn=format_lsn(position), xid=segment.number) if there else None
 
     def file(self, timeline: int, number: int) -> Segment:
         """Return from which file a segment is read on the way to a timeline."""
@@ -64,25 +76,35 @@ class Repository:
 
 @st.composite
 def repositories(draw: st.DrawFn) -> Repository:
-    """Draw up to three timelines, each leaving the one before, with holes and quiet stretches."""
+    """Draw up to four timelines, each recovered along one before, to any position on the way there, with holes and quiet stretches.
+
+    The position may lie before that one begins, as PostgreSQL permits.
+    """
     histories: dict[int, str] = {}
     segments: set[Segment] = set()
     backups: dict[str, PhysicalBackup] = {}
-    begin, history = 1, ""
-    for timeline in range(1, draw(st.integers(1, 3)) + 1):
-        last = begin + draw(st.integers(1, 12))
+    lasts: dict[int, int] = {}
+    begin = 1
+    for timeline in range(1, draw(st.integers(1, 4)) + 1):
+        if lasts:
+            parent = draw(st.sampled_from(sorted(lasts)))
+            begin = draw(st.integers(1, lasts[parent]))
+            # Before or behind the segment's commit.
+            position = begin * BYTES + 4000 + draw(st.booleans()) * BYTES // 2
+            histories[timeline] = histories.get(parent, "") + f"{parent}\t{format_lsn(position)}\twhy\n"
+        last = lasts[timeline] = begin + draw(st.integers(1, 10))
         segments |= {Segment(timeline, number) for number in range(begin, last + 1)}
         for number in draw(st.lists(st.integers(begin + (timeline > 1), last), max_size=3)):
             backup = made(timeline, number, min(last, number + draw(st.integers(0, 2))))
             backups[backup.label] = backup
-        if history:
-            histories[timeline] = history
-        begin = draw(st.integers(begin, last))
-        history += f"{timeline}\t{format_lsn(begin * BYTES + 4000)}\twhy\n"
     everything = sorted(segments)
     missing = draw(st.sets(st.sampled_from(everything), max_size=4))
     quiet = draw(st.sets(st.sampled_from(everything)))
-    return Repository(tuple(backups.values()), frozenset(segments - missing), frozenset(quiet), histories)
+    # Before or behind the segment's commit.
+    quarters = st.sampled_from((BYTES // 4, 3 * BYTES // 4))
+    barred = draw(st.sets(st.sampled_from(everything), max_size=2))
+    barriers = frozenset((segment, segment.begin() + draw(quarters)) for segment in barred)
+    return Repository(tuple(backups.values()), frozenset(segments - missing), frozenset(quiet), histories, barriers)
 
 
 @given(repositories())
@@ -104,6 +126,19 @@ def test_a_span_begins_with_a_backup_and_ends_with_a_commit_or_one(repository: R
         assert span.ends_at >= span.begins_at
         commits = {found.at for segment in repository.segments if (found := repository.last_commit(segment))}
         assert span.ends_at in commits | {span.begins_at}
+
+
+@given(repositories())
+def test_no_span_passes_a_barrier(repository: Repository) -> None:
+    known = {backup.label: backup for backup in repository.backups}
+    covered = repository.covered()
+    for span in covered.spans:
+        begin = min(parse_lsn(known[label].begin_lsn) for label in span.backups)
+        numbers = range(begin // BYTES, parse_lsn(span.end_lsn) // BYTES + 1)
+        barriers = [repository.barrier(repository.file(span.timeline, number)) for number in numbers]
+        assert not [at for at in barriers if at is not None and begin <= at <= parse_lsn(span.end_lsn)]
+    for barrier in covered.barriers:
+        assert barrier.before is None or barrier.after is None or barrier.after <= barrier.before
 
 
 @given(repositories(), st.data())

@@ -14,6 +14,7 @@ from pgkeeper.model.coverage import Span
 from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.recovery_plan import Plan, plan_recovery
 from pgkeeper.model.recovery_target import Target, make_target, parse_time
+from pgkeeper.model.timelines import Leg, Lineage, leg_at, named_in, way_to
 from pgkeeper.model.wal import Segment, format_lsn, parse_lsn
 from tests.unit.model.test_coverage import AT, BYTES, Repository, made, one_timeline, repositories, when
 
@@ -63,12 +64,25 @@ def recover(repository: Repository, planned: Plan) -> list[tuple[int, datetime]]
         records = sorted(one for one in [*ends, *(position for position, _ in read)] if one // BYTES <= last)
         stop = next((one + inclusive for one in records if one >= parse_lsn(lsn)), None)
     else:
+        require_no_barrier(repository, planned, None)
         return read
+    require_no_barrier(repository, planned, stop)
     if stop is None:
         raise RecoveryDiedError("recovery ended before configured recovery target was reached")
     if stop < parse_lsn(backup.end_lsn):
         raise RecoveryDiedError("requested recovery stop point is before consistent recovery point")
     return [(position, time) for position, time in read if position < stop]
+
+
+def require_no_barrier(repository: Repository, planned: Plan, stop: int | None) -> None:
+    """Recovery dies at a barrier, unless it stops before."""
+    (backup,) = (one for one in repository.backups if one.label == planned.backup)
+    number = parse_lsn(backup.begin_lsn) // BYTES
+    while (file := repository.file(planned.timeline, number)) in repository.segments:
+        barrier = repository.barrier(file)
+        if barrier is not None and (stop is None or barrier < stop):
+            raise RecoveryDiedError('WAL was generated with "wal_level=minimal", cannot continue recovering')
+        number += 1
 
 
 def moments(repository: Repository) -> st.SearchStrategy[datetime]:
@@ -99,8 +113,8 @@ def test_recovery_to_a_time_ends_with_exactly_the_commits_up_to_it(asked: tuple[
         return
     assert target.at is not None
     there = recover(repository, planned)
-    way = commits_read(repository, planned.backup, planned.timeline)
-    assert there == [(position, at) for position, at in way if at < target.at or (at == target.at and not target.exclusive)]
+    read = commits_read(repository, planned.backup, planned.timeline)
+    assert there == [(position, at) for position, at in read if at < target.at or (at == target.at and not target.exclusive)]
 
 
 @given(asked_for_times(), st.sampled_from((1, 2, 3)))
@@ -194,8 +208,8 @@ def test_recovery_to_a_position_ends_there_or_is_refused_with_the_nearest(reposi
         return
     position = parse_lsn(target.lsn)
     there = recover(repository, planned)
-    way = commits_read(repository, planned.backup, planned.timeline)
-    assert [one for one, _ in there if one < position] == [one for one, _ in way if one < position]
+    read = commits_read(repository, planned.backup, planned.timeline)
+    assert [one for one, _ in there if one < position] == [one for one, _ in read if one < position]
     assert planned.ends_at_lsn == target.lsn
 
 
@@ -211,6 +225,11 @@ def test_a_found_record_is_reached_from_a_backup_before_it_through_log_that_is_t
         for one in repository.backups
         if span.timeline == segment.timeline and one.label in span.backups and parse_lsn(one.end_lsn) <= position
         if all(repository.file(segment.timeline, n) in repository.segments for n in segments_between(one.begin_segment, position))
+        if not any(
+            barrier is not None and barrier <= position
+            for n in segments_between(one.begin_segment, position)
+            for barrier in [repository.barrier(repository.file(segment.timeline, n))]
+        )
     ]
     try:
         planned = plan(repository, target, timeline=segment.timeline, position=format_lsn(position))
@@ -238,9 +257,8 @@ def test_latest_is_the_end_of_the_newest_timeline_or_refused_with_the_position_b
         if found := re.search(r"--target-lsn (\S+) --timeline (\d+)", error.hint):
             recover(repository, plan(repository, Target(kind="lsn", lsn=found[1]), timeline=int(found[2])))
         return
-    assert planned.timeline == max(
-        segment.timeline for segment in repository.segments | {Segment(t, 0) for t in repository.histories or {}}
-    )
+    covered = repository.covered()
+    assert planned.timeline == max(*(segment.timeline for segment in repository.segments), *covered.begun, 1)
     assert not [
         segment
         for segment in repository.segments
@@ -368,8 +386,9 @@ def test_the_newest_timeline_is_followed_unless_another_one_is_asked_for() -> No
     histories = {2: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"}
     parted = Repository((made(1, 2, 2),), WHOLE.segments | {Segment(2, 4), Segment(2, 5)}, histories=histories)
     at = when(3 * BYTES)
-    assert plan(parted, time(at)).settings["recovery_target_timeline"] == "2"
-    assert plan(parted, time(at), timeline=1).settings["recovery_target_timeline"] == "1"
+    behind = at + timedelta(minutes=1, seconds=30)
+    assert plan(parted, time(behind)).settings["recovery_target_timeline"] == "2"
+    assert plan(parted, time(behind), timeline=1).settings["recovery_target_timeline"] == "1"
     assert plan(parted, time(when(7 * BYTES))).timeline == 1
     with pytest.raises(RefusedError, match="1, 2"):
         plan(parted, time(at), timeline=3)
@@ -384,7 +403,133 @@ def test_a_timeline_that_may_hold_other_contents_at_the_target_is_told() -> None
     assert plan(parted, time(between), timeline=2).also_on == ()
     assert plan(parted, time(shared)).also_on == ()
     assert plan(parted, Target(kind="lsn", lsn=format_lsn(5 * BYTES))).also_on == (1,)
-    assert plan(parted, Target(kind="lsn", lsn=format_lsn(4 * BYTES + 4000))).also_on == ()
+    # The record that begins where they part is another one on each.
+    assert plan(parted, Target(kind="lsn", lsn=format_lsn(4 * BYTES + 4000))).also_on == (1,)
+    assert plan(parted, Target(kind="lsn", lsn=format_lsn(4 * BYTES + 4000), exclusive=True)).also_on == ()
+    assert plan(parted, Target(kind="lsn", lsn=format_lsn(4 * BYTES + 3999))).also_on == ()
+
+
+def way(repository: Repository, timeline: int) -> tuple[Leg, ...]:
+    return way_to(timeline, (repository.histories or {}).get(timeline, ""))
+
+
+def require_followed_where_it_stops(repository: Repository, target: Target, planned: Plan, stop: int) -> None:
+    """The timeline that recovery follows holds the position it stops at, unless the one that does can't be followed to there."""
+    holding = leg_at(way(repository, planned.timeline), stop).timeline
+    if holding != planned.timeline:
+        with pytest.raises(RefusedError):
+            plan(repository, target, timeline=holding, backup=planned.backup)
+
+
+@given(asked_for_times())
+def test_a_time_is_recovered_along_the_timeline_it_lies_on(asked: tuple[Repository, Target, datetime | None]) -> None:
+    repository, target, _ = asked
+    assert target.at is not None
+    try:
+        planned = plan(repository, target)
+    except RefusedError:
+        return
+    read = commits_read(repository, planned.backup, planned.timeline)
+    stop = next(position for position, at in read if at > target.at or (target.exclusive and at == target.at))
+    require_followed_where_it_stops(repository, target, planned, stop)
+
+
+@given(repositories(), st.integers(0, 12 * 16), st.booleans())
+def test_a_position_is_recovered_along_the_timeline_it_lies_on(repository: Repository, sixteenth: int, exclusive: bool) -> None:
+    position = BYTES + sixteenth * BYTES // 16
+    target = Target(kind="lsn", lsn=format_lsn(position), exclusive=exclusive)
+    try:
+        planned = plan(repository, target)
+    except RefusedError:
+        return
+    require_followed_where_it_stops(repository, target, planned, position - exclusive)
+
+
+def test_a_second_way_back_to_an_earlier_moment_leads_along_the_timeline_it_lies_on() -> None:
+    histories = {2: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"}
+    back = Repository((made(1, 2, 2),), WHOLE.segments | {Segment(2, 4), Segment(2, 5), Segment(2, 6)}, histories=histories)
+    earlier, end = when(3 * BYTES), format_lsn(3 * BYTES)
+    for target in (time(earlier), Target(kind="lsn", lsn=end), Target(kind="immediate")):
+        for asked_for in (None, 2):
+            planned = plan(back, target, timeline=asked_for)
+            assert (planned.timeline, planned.settings["recovery_target_timeline"], planned.also_on) == (1, "1", ())
+    # The number that PostgreSQL would take is in use, and it would not know.
+    lacking = replace(
+        back, histories={3: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"}, segments=WHOLE.segments | {Segment(3, 4), Segment(3, 5)}
+    )
+    assert plan(lacking, time(earlier)).timeline == 3
+
+
+def test_a_history_that_postgresql_refuses_makes_its_own_timeline_unusable_and_no_other() -> None:
+    segments = WHOLE.segments | {Segment(2, 9), Segment(3, 4), Segment(3, 5)}
+    histories = {2: "nonsense", 3: f"1\t{format_lsn(4 * BYTES + 4000)}\twhy\n"}
+    repository = Repository(WHOLE.backups, segments, histories=histories)
+    assert [(one.timeline, "nonsense" in one.why) for one in repository.covered().unusable] == [(2, True)]
+    assert plan(repository, Target(kind="latest")).timeline == 3
+    with pytest.raises(RefusedError, match="the history of timeline 2 has a line that is none"):
+        plan(repository, Target(kind="latest"), timeline=2)
+
+
+def test_a_history_whose_log_and_backups_are_gone_blocks_nothing() -> None:
+    left_behind = Repository(WHOLE.backups, WHOLE.segments, histories={7: f"1\t{format_lsn(BYTES + 4000)}\twhy\n"})
+    assert plan(left_behind, Target(kind="latest")).timeline == 1
+
+
+def production_on(repository: Repository, timeline: int, *others: int) -> Lineage:
+    """Return where production is: on a timeline with its history's, and on others before."""
+    parents = {parent for parent, _ in named_in(timeline, (repository.histories or {}).get(timeline, ""))}
+    return Lineage(timeline, way(repository, timeline), frozenset({timeline, *parents, *others}))
+
+
+CLONES = f"1\t{format_lsn(7 * BYTES + 4000)}\twhy\n"
+CLONED = Repository(WHOLE.backups, WHOLE.segments | {Segment(2, number) for number in (7, 8, 9, 10)}, histories={2: CLONES})
+
+
+def test_a_timeline_that_production_never_was_on_is_followed_only_by_its_number() -> None:
+    production = production_on(CLONED, 1)
+    behind = Target(kind="lsn", lsn=format_lsn(10 * BYTES))
+    for target in (Target(kind="latest"), time(LAST - TICK), Target(kind="lsn", lsn=format_lsn(8 * BYTES))):
+        assert (plan(CLONED, target).timeline, plan(CLONED, target, timeline=2).timeline) == (2, 2)
+        planned = plan(CLONED, target, production=production)
+        assert (planned.timeline, planned.also_on, planned.left) == (1, (), False)
+    for target in (behind, time(when(10 * BYTES))):
+        with pytest.raises(RefusedError, match="--timeline 2 leads there, on which production never was"):
+            plan(CLONED, target, production=production)
+        assert plan(CLONED, target, production=production, timeline=2).timeline == 2
+    # What comes behind the archived log is production's alone.
+    assert plan(CLONED, time(when(10 * BYTES)), production=production, quiet_until=LATER).timeline == 1
+
+
+def test_a_timeline_that_production_left_is_followed_where_it_alone_leads_to_the_target_and_that_is_told() -> None:
+    undone = replace(CLONED, segments=CLONED.segments | {Segment(3, 7), Segment(3, 8)}, histories={2: CLONES, 3: CLONES})
+    behind = Target(kind="lsn", lsn=format_lsn(10 * BYTES))
+    planned = plan(undone, behind, production=production_on(undone, 3, 2))
+    assert (planned.timeline, planned.left) == (2, True)
+    planned = plan(undone, Target(kind="lsn", lsn=format_lsn(8 * BYTES)), production=production_on(undone, 3, 2))
+    assert (planned.timeline, planned.left, planned.also_on) == (3, False, (1, 2))
+    shared = plan(undone, Target(kind="lsn", lsn=format_lsn(5 * BYTES)), production=production_on(undone, 3, 2))
+    assert (shared.timeline, shared.left, shared.also_on) == (1, False, ())
+
+
+def test_a_namesake_of_productions_timeline_is_not_taken_for_it() -> None:
+    other = Lineage(2, way_to(2, f"1\t{format_lsn(8 * BYTES + 4000)}\twhy\n"), frozenset({1, 2}))
+    with pytest.raises(RefusedError, match="the newest timeline, 2, yet"):
+        plan(CLONED, Target(kind="latest"), production=other)
+
+
+@given(asked_for_times(), st.data())
+def test_no_plan_leads_where_production_never_was(asked: tuple[Repository, Target, datetime | None], data: st.DataObject) -> None:
+    repository, target, quiet_until = asked
+    timelines = sorted({1, *(repository.histories or {})})
+    production = production_on(repository, data.draw(st.sampled_from(timelines)))
+    target = data.draw(st.sampled_from((target, Target(kind="latest"), Target(kind="immediate"))))
+    try:
+        planned = plan(repository, target, quiet_until=quiet_until, production=production)
+    except RefusedError:
+        return
+    assert planned.timeline in production.known
+    if target.kind == "latest":
+        assert planned.timeline == production.timeline
 
 
 @given(asked_for_times())
@@ -394,13 +539,13 @@ def test_timelines_that_are_not_told_of_hold_the_same_at_the_target(asked: tuple
         planned = plan(repository, target)
     except RefusedError:
         return
-    way = files_up_to(repository, planned.timeline, planned)
+    files = files_up_to(repository, planned.timeline, planned)
     for other in {span.timeline for span in repository.covered().spans} - {planned.timeline, *planned.also_on}:
         try:
             plan(repository, target, timeline=other)
         except RefusedError:
             continue
-        assert files_up_to(repository, other, planned) == way
+        assert files_up_to(repository, other, planned) == files
 
 
 def files_up_to(repository: Repository, timeline: int, planned: Plan) -> list[Segment]:
@@ -432,6 +577,24 @@ def test_latest_behind_a_gap_is_refused_with_how_far_the_log_goes() -> None:
     ended = Repository((made(1, 2, 2),), one_timeline(2, 3, 5))
     with pytest.raises(RefusedError, match=r"--target-lsn 0/3800000 --timeline 1 .*2026-03-29 00:33:30 UTC"):
         plan(ended, Target(kind="latest"))
+
+
+def test_nothing_behind_a_barrier_is_promised_before_the_next_backup() -> None:
+    barriers = frozenset({(Segment(1, 5), 5 * BYTES + BYTES // 4)})
+    imported = Repository((made(1, 2, 2),), WHOLE.segments, barriers=barriers)
+    (span,) = imported.covered().spans
+    assert (span.open, span.ends_at) == (False, when(4 * BYTES + BYTES // 2))
+    for target in (Target(kind="latest"), time(when(6 * BYTES)), time(LATER)):
+        with pytest.raises(RefusedError, match="wal_level=minimal at 0/5400000") as raised:
+            plan(imported, target, quiet_until=LATER)
+        assert "0/4800000" in raised.value.hint or "2026-03-29 00:34:29.999999 UTC" in raised.value.hint
+    with pytest.raises(RefusedError):
+        plan(imported, Target(kind="name", name="x"), position=format_lsn(5 * BYTES + BYTES // 2))
+    assert plan(imported, Target(kind="name", name="x"), position=format_lsn(5 * BYTES + 100)).backup == "1-2"
+    backed_up = replace(imported, backups=(*imported.backups, made(1, 6, 6)))
+    assert plan(backed_up, Target(kind="latest"), quiet_until=LATER).backup == "1-6"
+    (barrier,) = backed_up.covered().barriers
+    assert (barrier.after, barrier.before) == (span.ends_at, made(1, 6, 6).consistent_at)
 
 
 def test_a_damaged_backup_is_taken_only_by_its_label() -> None:
