@@ -9,7 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -399,7 +399,17 @@ def test_a_copy_that_was_sent_again_has_to_be_proven_again(pgkeeper: Pgkeeper, i
     (listed,) = pgkeeper("list", "--from", "cloud", "--json").json["backups"]
     assert set(listed["verified"]) == {"contents"}
     inside.delete(inside.named("database.sql.gz.enc")[0])
+    removed_at = datetime.now(UTC)
+    (known,) = pgkeeper("list", "--json").json["backups"]
+    assert datetime.fromisoformat(known["seen"]["cloud"]) < removed_at, "nobody has looked since"
+    assert "Copies in cloud as they were seen" in pgkeeper("list").output
+    (asked,) = pgkeeper("list", "--from", "cloud", "--json").json["backups"]
+    assert asked["problem"] == "database.sql.gz.enc is missing"
+    assert datetime.fromisoformat(asked["seen"]["cloud"]) > removed_at
     pgkeeper("sync").exits(INTEGRITY)
+    pgkeeper("sync").exits(DONE)
+    (known,) = pgkeeper("list", "--json").json["backups"]
+    assert datetime.fromisoformat(known["seen"]["cloud"]) > removed_at
     for call in (("list", "--from", "cloud", "--json"), ("list", "--json")):
         (listed,) = pgkeeper(*call).json["backups"]
         assert (listed["verified"], listed["problem"]) == ({}, "")

@@ -35,13 +35,13 @@ def command(
     source = source or ("cloud" if host else None)
     backups = list_copies(door.settings, source, host, wanted) if source else list_backups(door.settings, wanted)
     document = {"backups": [backup.model_dump(mode="json") for backup in backups]}
-    door.show("list", document, lambda: _show(backups, database or []))
+    door.show("list", document, lambda: _show(backups, database or [], asked=source is not None))
     for backup in backups:
         if backup.pin_problem:
             door.warn(backup.pin_problem)
 
 
-def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
+def _show(backups: "tuple[BackupSummary, ...]", databases: list[str], *, asked: bool) -> None:
     if not backups:
         whose = f" of {', '.join(databases)}" if databases else ""
         say(f"There is no backup{whose} yet; `pgkeeper backup` makes one.")
@@ -59,6 +59,19 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str]) -> None:
         for backup in backups
     ]
     print_table(("BACKUP", "AGE", "SIZE", "ROWS", "COPIES", "CHECKED"), rows, right=("SIZE", "ROWS"))
+    if not asked:
+        _say_when_seen(backups, now)
+
+
+def _say_when_seen(backups: "tuple[BackupSummary, ...]", now: datetime) -> None:
+    """Say how old it is what is known of copies off site: until a store is asked, what was removed there still is in the list."""
+    seen: dict[str, datetime] = {}
+    for backup in backups:
+        for store, at in backup.seen.items():
+            seen[store] = min(at, seen.get(store, at))
+    for name, oldest in seen.items():
+        age = format_duration(max(0.0, (now - oldest).total_seconds()))
+        say(f"Copies in {name} as they were seen {age} ago; `pgkeeper list --from {name}` asks now.")
 
 
 def _checked(backup: "BackupSummary") -> str:

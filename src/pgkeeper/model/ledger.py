@@ -52,7 +52,8 @@ class Ledger(_Part):
     `unwanted` are backups whose copy was removed on purpose: they are not sent again. `failing_since` is when sending began to fail, with
     the last `problem`; `told_at` is when the owner last heard of it, `told_losses` what he heard of copies that are lost. `succeeded_at`
     is when everything was last there. `most_parts` is how many parts of an object the provider takes, None where nothing else than usual
-    is known of that. `foreign` are backups whose copies this host did not send, and found in its place when it last looked.
+    is known of that. `foreign` are backups whose copies this host did not send, and found in its place when it last looked,
+    at `looked_at`.
     """
 
     copies: tuple[CopyRecord, ...] = ()
@@ -64,6 +65,11 @@ class Ledger(_Part):
     succeeded_at: AwareDatetime | None = None
     most_parts: int | None = None
     foreign: tuple[str, ...] = ()
+    looked_at: AwareDatetime | None = None
+
+    def seen_at(self, copy: CopyRecord) -> datetime:
+        """Return when a copy was last seen to be there: when it was sent, or when the store was looked at since."""
+        return max(copy.copied_at, self.looked_at or copy.copied_at)
 
     @property
     def knows_nothing(self) -> bool:
@@ -140,15 +146,20 @@ def hold_against(
             else:
                 losses.append(Loss(copy, "it was removed there, or the bucket was set back to an earlier time"))
             continue
-        for name, size in copy.objects.items():
-            if name not in found:
-                losses.append(Loss(copy, f"{name} is missing"))
-                break
-            if found[name] != size:
-                losses.append(Loss(copy, f"{name} has {found[name]} bytes, {size} were sent"))
-                break
+        if what := not_as_sent(copy, found):
+            losses.append(Loss(copy, what))
     known = {(copy.cluster, copy.backup_id) for copy in ledger.copies}
     return Reckoning(tuple(losses), tuple(expired), tuple(place for place in listed if place not in known))
+
+
+def not_as_sent(record: CopyRecord, found: Mapping[str, int]) -> str:
+    """Return what is wrong with a copy of which `found`, sizes of objects by name, are there; "" when nothing is."""
+    for name, size in record.objects.items():
+        if name not in found:
+            return f"{name} is missing"
+        if found[name] != size:
+            return f"{name} has {found[name]} bytes, {size} were sent"
+    return ""
 
 
 def objects_of(header: CopyHeader, header_bytes: int) -> dict[str, int]:

@@ -1,19 +1,23 @@
 """Say what backups there are: works while the server is down, and asks nobody far away unless that is wanted."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
+
+from pydantic import Field
 
 from pgkeeper.model.copy import StoreName
 from pgkeeper.model.errors import IntegrityError, PgkeeperError
-from pgkeeper.model.ledger import CopyRecord, Ledger
+from pgkeeper.model.ledger import CopyRecord, Ledger, not_as_sent
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.proof import Level
+from pgkeeper.off_site_settings import OffSite
 from pgkeeper.operations.manifest_facts import Facts, ManifestFacts, fresh_facts, known_facts, manifest_path
 from pgkeeper.operations.off_site import known_off_site
 from pgkeeper.operations.places import copies_in, local_store, one_backup
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
+from pgkeeper.stores.cloud_copy import CloudCopy
 from pgkeeper.stores.copy import Copy
 
 
@@ -22,7 +26,8 @@ class BackupSummary(Message):
 
     `problem` says why its manifest can't be read (then what stands in it is missing here), or what a check found wrong with its bytes or
     contents; `difference` what only a restore showed, while its contents are right. `pin_problem` says why the pin of a pinned backup can't
-    be believed. Of one that is only off site is told what the ledger knows.
+    be believed. Of one that is only off site is told what the ledger knows. `seen` says when each store off site was last seen to have its
+    copy: nobody far away is asked for a list of all.
     """
 
     backup_id: str
@@ -45,6 +50,7 @@ class BackupSummary(Message):
     warnings: tuple[str, ...] = ()
     problem: str = ""
     difference: str = ""
+    seen: dict[OffSite, datetime] = Field(default_factory=dict)
 
 
 def list_backups(settings: Settings, databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
@@ -59,10 +65,33 @@ def list_backups(settings: Settings, databases: tuple[str, ...] = ()) -> tuple[B
 
 
 def list_copies(settings: Settings, source: StoreName, host: str = "", databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
-    """Return the copies in one store, newest first, of this host or another one: for those off site the bucket is asked."""
+    """Return the copies in one store, newest first, of this host or another one: for those off site the bucket is asked.
+
+    A copy of this host that is listed otherwise than it was sent has that for a problem.
+    """
     store = copies_in(settings, source, host)
+    now = datetime.now(UTC)
     found = [backup for backup in store.backups() if not databases or backup.database in databases]
-    return _summaries(found, known_facts(settings, found, everything=False), (source,))
+    summaries = _summaries(found, known_facts(settings, found, everything=False), (source,))
+    if source == "local":
+        return summaries
+    ledger = Ledger() if host else dict(known_off_site(settings)).get(source, Ledger())
+    sent = {(record.cluster, record.backup_id): record for record in ledger.copies}
+    there = {(copy.cluster, copy.backup_id): copy.sizes for copy in found if isinstance(copy, CloudCopy)}
+    return tuple(_as_listed(summary, sent, there, {source: now}) for summary in summaries)
+
+
+def _as_listed(
+    summary: BackupSummary,
+    sent: Mapping[tuple[str, str], CopyRecord],
+    there: Mapping[tuple[str, str], Mapping[str, int]],
+    seen: dict[OffSite, datetime],
+) -> BackupSummary:
+    """Return a copy with what its store's listing shows of it."""
+    place = (summary.cluster, summary.backup_id)
+    record = sent.get(place)
+    missing = not_as_sent(record, there[place]) if record else ""
+    return summary.model_copy(update={"seen": seen, "problem": summary.problem or missing})
 
 
 def examine_backups(settings: Settings) -> tuple[BackupSummary, ...]:
@@ -83,7 +112,7 @@ def show_backup(
 
 
 def with_copies(
-    here: Iterable[BackupSummary], ledgers: Iterable[tuple[StoreName, Ledger]], databases: tuple[str, ...]
+    here: Iterable[BackupSummary], ledgers: Iterable[tuple[OffSite, Ledger]], databases: tuple[str, ...]
 ) -> tuple[BackupSummary, ...]:
     """Return backups with the stores off site that have copies of them, and those that are only there."""
     merged = {(summary.cluster, summary.backup_id): summary for summary in here}
@@ -92,7 +121,9 @@ def with_copies(
             if databases and copy.database not in databases:
                 continue
             known = merged.get((copy.cluster, copy.backup_id)) or _only_off_site(copy, store)
-            merged[copy.cluster, copy.backup_id] = known.model_copy(update={"stores": (*known.stores, store)})
+            merged[copy.cluster, copy.backup_id] = known.model_copy(
+                update={"stores": (*known.stores, store), "seen": {**known.seen, store: ledger.seen_at(copy)}}
+            )
     return tuple(sorted(merged.values(), key=lambda summary: (summary.created_at, summary.backup_id), reverse=True))
 
 

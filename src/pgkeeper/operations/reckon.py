@@ -39,7 +39,7 @@ def reckon(store: CloudStore, bucket: BucketSettings, listing: Listing, settings
     now = datetime.now(UTC)
     reasons: dict[tuple[str, str], str] = {}
     by_place = {(copy.cluster, copy.backup_id): copy for copy in listing.copies}
-    listed = {place: {name: found.size for name, found in copy.objects.items()} for place, copy in by_place.items()}
+    listed = {place: copy.sizes for place, copy in by_place.items()}
     told = []
     foreign = []
     with ledger_change(settings, bucket) as change:
@@ -65,7 +65,7 @@ def reckon(store: CloudStore, bucket: BucketSettings, listing: Listing, settings
                 reasons[place] = str(error)
                 log.error("a copy cannot be believed", store=store.name, backup_id=by_place[place].backup_id, error=str(error))
         ids = tuple(copy.backup_id for copy in foreign)
-        change.ledger = change.ledger.with_copies(examined).model_copy(update={"foreign": ids})
+        change.ledger = change.ledger.with_copies(examined).model_copy(update={"foreign": ids, "looked_at": now})
     if foreign:
         log.error("there are copies that this host did not send", store=store.name, backups=ids)
     return Missing(tuple(told), reasons, tuple(foreign))
@@ -85,7 +85,7 @@ def _is_there(store: CloudStore, record: CopyRecord) -> bool:
         copy = store.copy(record.cluster, record.database, record.backup_id, record.objects)
     except ObjectGoneError:
         return False
-    return {name: found.size for name, found in copy.objects.items()} == record.objects
+    return copy.sizes == record.objects
 
 
 def _examined(copy: CloudCopy, now: datetime) -> CopyRecord:

@@ -73,6 +73,11 @@ class CloudCopy(Copy):
         """Size of all its objects."""
         return sum(found.size for found in self.objects.values())
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of its objects by name."""
+        return {name: found.size for name, found in self.objects.items()}
+
     @cached_property
     def _header_bytes(self) -> bytes:
         size = self.objects[HEADER_FILE].size

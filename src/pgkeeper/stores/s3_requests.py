@@ -13,6 +13,7 @@ from pgkeeper.stores.outgoing import Outgoing
 from pgkeeper.stores.patience import Patience, Trying
 from pgkeeper.stores.providers import Right, quirks
 from pgkeeper.stores.s3_answers import ForwardOnly, believe_only_answers
+from pgkeeper.stores.s3_bounds import bound_answers
 from pgkeeper.stores.s3_client import connect
 from pgkeeper.stores.s3_trouble import Trouble, answer_of, expected_errors, understand
 
@@ -38,6 +39,7 @@ class S3Requests:
         self.client = connect(settings)
         self.quirks = quirks(settings.provider)
         believe_only_answers(self.client, etags_are_md5=self.quirks.etags_are_md5)
+        bound_answers(self.client)
         self._patience = patience
         self._answered = False
         self.expected = expected_errors()

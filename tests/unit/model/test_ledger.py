@@ -56,6 +56,28 @@ def test_a_copy_that_is_gone_is_lost_unless_the_bucket_let_it_expire(ledger: Led
         assert "removed there" in found.losses[0].what
 
 
+@given(ledgers.filter(lambda ledger: bool(ledger.copies)), st.one_of(st.none(), st.integers(0, 60)))
+def test_a_copy_was_last_seen_when_it_was_sent_or_when_somebody_looked_since(ledger: Ledger, looked_days_ago: int | None) -> None:
+    looked = None if looked_days_ago is None else NOW - timedelta(days=looked_days_ago)
+    looked_at = ledger.model_copy(update={"looked_at": looked})
+    for copy in ledger.copies:
+        assert looked_at.seen_at(copy) == (copy.copied_at if looked is None or looked < copy.copied_at else looked)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "nothing"),
+    [
+        (Ledger(), True),
+        (Ledger(failing_since=NOW, problem="no line"), True),
+        (Ledger(copies=(record("15-main", 1),)), False),
+        (Ledger(succeeded_at=NOW), False),
+        (Ledger(foreign=("app-20261101T000000Z",)), False),
+    ],
+)
+def test_a_ledger_that_was_lost_is_told_from_one_that_is_surprised(ledger: Ledger, nothing: bool) -> None:
+    assert ledger.knows_nothing == nothing
+
+
 @given(ledgers.filter(lambda ledger: bool(ledger.copies)), st.data())
 def test_an_object_that_is_missing_or_has_another_size_is_named(ledger: Ledger, data: st.DataObject) -> None:
     hurt = data.draw(st.sampled_from(ledger.copies))

@@ -161,7 +161,7 @@ def main(directory: Path, count: int) -> dict[str, dict[str, int]]:
     settings = prepared(directory, count)
     work = Work()
     bucket: Any = CountedBucket(work)
-    s3.S3Bucket = lambda _settings: bucket  # type: ignore[assignment, misc]
+    s3.S3Bucket = lambda _settings, _patience: bucket  # type: ignore[assignment, misc]
     report = sync(SyncRequest(), settings, Silent())
     assert (report.exit_status, report.stores[0].copies) == (0, count), report
     commands: dict[str, Callable[[], object]] = {

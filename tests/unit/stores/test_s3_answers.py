@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgkeeper.off_site_settings import Provider
-from pgkeeper.stores import s3_answers
+from pgkeeper.stores import s3_answers, s3_bounds
 from pgkeeper.stores.bucket import BucketRefusedError, BucketUnreachableError, SentPart
 from pgkeeper.stores.patience import Patience
 from pgkeeper.stores.s3 import S3Bucket
@@ -245,6 +245,27 @@ def test_another_version_than_was_asked_for_is_not_believed(storage: str) -> Non
         bucket.put("x", bytes(4 << 20))
         with pytest.raises(BucketUnreachableError, match="ETag '\"other\"'"):
             list(bucket.read("x"))
+
+
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize(("bound", "value"), [("MOST_BYTES", 1 << 20), ("MOST_SECONDS", 0.0)])
+def test_an_answer_that_does_not_end_is_not_read_to_its_end(
+    storage: str, status: int, bound: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lying(storage, Fault(method("GET"), times=LASTING, instead=Answer(status, XML, b" " * (2 << 20)))) as (bucket, _proxy):
+        monkeypatch.setattr(s3_bounds, bound, value)
+        with pytest.raises(BucketUnreachableError, match="it does not end"):
+            list(bucket.list("host/"))
+        with pytest.raises(BucketUnreachableError, match="it does not end" if status == 403 else "has no ETag"):
+            list(bucket.read("x"))
+
+
+def test_an_object_is_read_however_large_and_slow_it_is(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_bounds, "MOST_BYTES", 1000)
+    with lying(storage) as (bucket, _proxy):
+        bucket.put("x", bytes(3 << 20))
+        monkeypatch.setattr(s3_bounds, "MOST_SECONDS", 0.0)
+        assert b"".join(bucket.read("x")) == bytes(3 << 20)
 
 
 def test_a_bucket_may_be_asked_for_by_the_alias_of_an_access_point(storage: str) -> None:
