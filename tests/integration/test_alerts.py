@@ -42,6 +42,20 @@ def test_a_failed_backup_is_mailed_in_the_agreed_words(pgkeeper: Pgkeeper) -> No
     assert [lines.index(line) for line in found] == sorted(lines.index(line) for line in found), body
 
 
+def test_a_row_that_no_dump_can_hold_is_mailed_with_its_table_and_how_to_find_it(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app", 'create table "Big ""one" (id int, body bytea, note text);')
+    fill = """insert into "Big ""one" values (1, 'x', 'x'), (2, convert_to(repeat('x', 537000000), 'SQL_ASCII'), 'x')"""
+    pgkeeper.cluster.execute(fill, database="app")
+    with mail_server() as mailbox:
+        pgkeeper.configure(BACKUP_NOTIFY_URLS=f"mailto://127.0.0.1:{mailbox.port}/?{ADDRESSES}")
+        run = pgkeeper("backup", "--database", "app").exits(FAILED)
+        assert 'a row of public."Big ""one" is too large' in " ".join(mailbox.body().split())
+    query = re.search(r"`(SELECT ctid.*?)`", run.error)
+    assert query
+    assert pgkeeper.cluster.query(query[1], database="app")[0][1] == 537000001
+    assert not pgkeeper.published()
+
+
 def test_a_success_is_not_mailed(pgkeeper: Pgkeeper) -> None:
     pgkeeper.create_database("app")
     with mail_server() as mailbox:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from .conftest import assert_nothing_left
 from .support.cluster import Cluster
 from .support.compare import assert_same_contents
-from .support.product import DONE, Pgkeeper
+from .support.product import DONE, FAILED, Pgkeeper
 from .support.workspace import Workspace
 
 MANY = int(os.environ.get("PGKEEPER_MANY_TABLES", "1000"))
@@ -82,6 +83,43 @@ def test_thousands_of_tables_of_one_owner_are_restored(keeper: Pgkeeper, owner: 
     keeper.create_database(database, f"alter database {database} owner to {owner};")
     keeper.cluster.psql(database, TABLES.format(owner=owner, count=MANY))
     assert_restored(keeper, database)
+
+
+def restarted_with(cluster: Cluster, *settings: str) -> None:
+    cluster.execute("alter system reset all")
+    for setting in settings:
+        cluster.execute(f"alter system set {setting}")
+    cluster.stop()
+    cluster.start()
+
+
+def test_room_for_locks_is_looked_for_before_anything_is_loaded_and_what_is_said_makes_it(keeper: Pgkeeper) -> None:
+    """More than 800 locks are taken: the manifest tells of 20 tables, the schema of 700 views, and a dump also reads catalogs."""
+    cluster = keeper.cluster
+    keeper.create_database(
+        "viewed",
+        "do $$ begin for i in 1..20 loop execute format('create table t%s (n int)', i); end loop; end $$;"
+        "do $$ begin for i in 1..700 loop execute format('create view v%s as select * from t1', i); end loop; end $$;",
+    )
+    small = ("max_connections = 14", "max_worker_processes = 2", "max_wal_senders = 2", "max_prepared_transactions = 0")
+    try:
+        restarted_with(cluster, *small, "max_locks_per_transaction = 40")
+        done = keeper("backup", "--database", "viewed", "--json").exits(DONE).outcome("viewed")
+        assert any("set max_locks_per_transaction to" in warning for warning in done["warnings"]), done
+        restarted_with(cluster, *small, "max_locks_per_transaction = 10")
+        assert "max_locks_per_transaction" in keeper("backup", "--database", "viewed").exits(FAILED).error
+        before = cluster.databases()
+        refused = keeper("restore", done["backup_id"], "--to", "viewed_beside").exits(FAILED)
+        assert "room for too few locks" in refused.error
+        assert "load data" not in refused.stderr
+        assert cluster.databases() == before
+        said = re.search(r"`ALTER SYSTEM SET (max_locks_per_transaction = \d+)`", refused.error)
+        assert said, refused.error
+        restarted_with(cluster, *small, said[1])
+        keeper("restore", done["backup_id"], "--to", "viewed_beside").exits(DONE)
+        keeper.databases.add("viewed_beside")
+    finally:
+        restarted_with(cluster)
 
 
 def test_owners_that_take_turns_are_restored(keeper: Pgkeeper) -> None:

@@ -28,6 +28,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.operations.places import STORE_WAIT, local_store, server, store_lock
 from pgkeeper.postgres.dump import Dumper, Snapshot
 from pgkeeper.postgres.facts import ClusterIdentity, read_cluster, read_database
+from pgkeeper.postgres.lock_room import lock_warnings
 from pgkeeper.postgres.partitions import moving_rows
 from pgkeeper.postgres.planned_code import filters_run_no_code
 from pgkeeper.postgres.server import ChangedMeanwhileError, LockTimeoutError, RecoveryConflictError, told
@@ -112,7 +113,7 @@ def _attempt(
             _snapshot(cluster, database, settings) as snapshot,
         ):
             snapshot_at = datetime.now(UTC)
-            warnings = in_system_schemas(snapshot.session)
+            warnings = in_system_schemas(snapshot.session) + lock_warnings(snapshot.session)
             facts = read_database(maintenance, snapshot.session, database)
             roles = read_cluster(maintenance, store.home.name)
             expected = ExpectedTables(snapshot.session)

@@ -69,7 +69,7 @@ def prove(backup: Copy, manifest: Manifest, settings: Settings, progress: Progre
         require_other_files(backup, manifest)
         progress.phase(f"make a throwaway cluster for {manifest.database.name}")
         libraries = _preload_libraries(backup, manifest)
-        with throwaway_cluster(place, manifest.cluster, libraries, len(manifest.contents.tables), must_end) as cluster:
+        with throwaway_cluster(place, manifest.cluster, libraries, manifest.contents.schema_statements, must_end) as cluster:
             made = time.monotonic() - began
             return _restore(backup, manifest, cluster, progress, made)
 

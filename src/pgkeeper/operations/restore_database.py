@@ -20,6 +20,7 @@ from pgkeeper.postgres.facts import ClusterIdentity, other_versions, subscriptio
 from pgkeeper.postgres.load.database_build import DatabaseBuild
 from pgkeeper.postgres.load.entries import Entries, read_entries
 from pgkeeper.postgres.load.logins import require_login
+from pgkeeper.postgres.lock_room import require_lock_room
 from pgkeeper.postgres.new_database import PARTIAL_PREFIX, database_exists, open_database, set_aside
 from pgkeeper.postgres.partitions import partitions
 from pgkeeper.postgres.programs import program
@@ -31,6 +32,9 @@ from pgkeeper.postgres.understanding import DumpUnderstanding, schema_statements
 from pgkeeper.stores.copy import Copy
 
 _LOCK_SECONDS = 60
+# Kinds of entries, as pg_restore lists them, that are locked as long as a dump takes.
+_LOCKED_KINDS = ("TABLE ", "VIEW ", "MATERIALIZED VIEW ", "FOREIGN TABLE ", "SEQUENCE ")
+_NOT_LOCKED = ("TABLE ATTACH ", "SEQUENCE OWNED BY ")
 _RESTART_SECONDS = 30
 
 
@@ -137,6 +141,8 @@ class DatabaseRestore:
             build.create()
         with self.phase("schema"):
             entries = self._entries()
+            # The manifest tells of no views.
+            require_lock_room(self.admin, entries.count(_LOCKED_KINDS, but=_NOT_LOCKED))
             build.pre_data(entries)
         refreshes = self._load(build, entries)
         self._data_whole = True

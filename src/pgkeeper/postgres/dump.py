@@ -14,6 +14,8 @@ from pgkeeper.host.logs import log
 from pgkeeper.host.processes import Child, describe
 from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
+from pgkeeper.postgres.lock_room import LOCKS_HINT
+from pgkeeper.postgres.oversized_row import oversized_row
 from pgkeeper.postgres.programs import program
 from pgkeeper.postgres.server import (
     CONFLICT_HINT,
@@ -157,7 +159,11 @@ class Dumper:
         what = f"{child.name} of {self.database} failed"
         if is_recovery_conflict(words):
             return RecoveryConflictError(what, words, CONFLICT_HINT)
-        return ChangedMeanwhileError(what, words) if any(sign in words for sign in _CHANGED) else OperationFailed(what, words)
+        if too_large := oversized_row(words, self.server, self.database):
+            return too_large
+        if any(sign in words for sign in _CHANGED):
+            return ChangedMeanwhileError(what, words)
+        return OperationFailed(what, words, LOCKS_HINT if "out of shared memory" in words else "")
 
 
 class _BlockerWatch:

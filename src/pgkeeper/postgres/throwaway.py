@@ -92,12 +92,12 @@ class ThrowawayCluster:
 
 @contextmanager
 def throwaway_cluster(
-    place: Path, facts: ClusterFacts, libraries: Sequence[str], tables: int, must_end: Callable[[], str]
+    place: Path, facts: ClusterFacts, libraries: Sequence[str], statements: int, must_end: Callable[[], str]
 ) -> Iterator[ThrowawayCluster]:
     """Yield a cluster fit for a backup of the cluster described by `facts`, in the directory `place`; it ends with the block.
 
-    `libraries` are the original's shared_preload_libraries. `tables` tells how many locks dumping takes. `must_end` is asked all the
-    time; when it answers with a reason, the cluster is ended at once, and that reason is what is raised.
+    `libraries` are the original's shared_preload_libraries. `statements` make the schema, at least one for whatever dumping locks.
+    `must_end` is asked all the time; when it answers with a reason, the cluster is ended at once, and that reason is what is raised.
     Raises OperationFailed or ConfigurationError when there is none to be had.
     """
     binaries = program("postgres", facts.major).parent
@@ -114,7 +114,7 @@ def throwaway_cluster(
     inside = Inside(writable, environment, messages=place)
     _initialise(binaries, superuser, data, inside)
     kept = [name for name in libraries if _installed(name, binaries)]
-    settings = _SETTINGS | _memory() | {"max_locks_per_transaction": str(max(128, tables // 20))}
+    settings = _SETTINGS | _memory() | {"max_locks_per_transaction": str(max(128, statements // 50))}
     server = Server({"PGHOST": str(door), "PGUSER": superuser, **_CONNECTION})
     for preload in [kept, []] if kept else [[]]:
         options = _options(settings | {"shared_preload_libraries": ",".join(preload)})

@@ -5,10 +5,12 @@ import socket
 import threading
 from types import FrameType
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pgkeeper.postgres.server import Server, pinned_options
+from pgkeeper.model.errors import OperationFailed
+from pgkeeper.postgres.server import RecoveryConflictError, Server, pinned_options, told
 
 
 @pytest.mark.parametrize("name", ["app", "host=/x", "a b", "it's", "back\\slash", 'Ü"; rm -rf', "-x", "..", "postgresql://evil/"])
@@ -28,6 +30,14 @@ def test_only_settings_the_server_knows_are_pinned() -> None:
     assert "transaction_timeout" not in pinned_options(16)
     assert "transaction_timeout" in pinned_options(17)
     assert "session_replication_role" not in pinned_options(17, ordinary=True)
+
+
+def test_what_a_standbys_replay_ended_may_be_tried_again_and_says_what_to_set() -> None:
+    with pytest.raises(RecoveryConflictError, match=r"looking failed: .*hot_standby_feedback = on"), told("looking"):
+        raise psycopg.errors.SerializationFailure("terminating connection due to conflict with recovery")
+    with pytest.raises(OperationFailed) as found, told("looking"):
+        raise psycopg.errors.SerializationFailure("could not serialize access due to concurrent update")
+    assert not isinstance(found.value, RecoveryConflictError)
 
 
 def test_a_login_that_is_interrupted_is_over_at_once() -> None:

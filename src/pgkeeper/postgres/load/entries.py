@@ -70,6 +70,10 @@ class Entries:
         for entry in self.entries:
             yield from entry.full
 
+    def count(self, kinds: Sequence[str], but: Sequence[str]) -> int:
+        """Return how many entries are of one of `kinds` and of none of `but`, which are kinds that begin like these."""
+        return sum(entry.is_one_of(kinds) and not entry.is_one_of(but) for entry in self.entries)
+
 
 @dataclass
 class _Part:
