@@ -241,6 +241,12 @@ def test_a_history_that_a_repository_lacks_is_sent_by_the_check_or_its_absence_t
     archive.pgkeeper("pitr", "check").exits(DONE)
     assert there.read_bytes() == kept.read_bytes()
 
+    there.write_text("nonsense")
+    (problem,) = archive.pitr("check").exits(FAILED).json["problems"]
+    assert f"nothing of timeline {int(history[:8], 16)}" in problem
+    assert there.read_bytes() == kept.read_bytes(), "it was sent again"
+    archive.pgkeeper("pitr", "check").exits(DONE)
+
     there.unlink()
     away = kept.rename(archive.cluster.data / history)
     try:

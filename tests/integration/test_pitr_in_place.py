@@ -329,8 +329,6 @@ def test_another_cluster_is_not_written_over(archive: Archive, unit: ServerUnit)
     archive.write(2)
     archive.switch()
     archive.cluster.stop()
-    # Learns what the log holds; later pgBackRest itself would not read it for another cluster.
-    archive.pitr("window")
     own, aside = archive.cluster.data, archive.cluster.data.parent / "own"
     own.rename(aside)
     try:

@@ -126,8 +126,9 @@ def test_what_was_archived_comes_back_where_a_new_cluster_lies_at_the_old_path(a
         assert close(span["ends_at"], last)
         (told,) = (warning for warning in window["warnings"] if "another cluster" in warning)
         assert f"is another cluster ({new}) than the one that was archived ({system})" in told
-    side = archive.pitr("restore", "--latest", "--timeline", "2").exits(DONE).json
-    assert any(f"another cluster ({new})" in warning for warning in side["warnings"])
+    side = archive.pitr("restore", "--latest").exits(DONE).json
+    assert side["timeline"] == 2, "it was seen there last, and the clone's timeline is newer"
+    assert [text in " ".join(side["warnings"]) for text in (f"another cluster ({new})", "--timeline 3")] == [True, True]
     assert datetime.fromisoformat(archive.psql_at(Path(side["directory"]), "select max(at) from t")) == last
     archive.pgkeeper("pitr", "stop", side["directory"], "--remove").exits(DONE)
     archive.cluster.start()

@@ -20,7 +20,8 @@ from pgkeeper.model.errors import RefusedError, UsageError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.recovery_target import Target, show_time
 from pgkeeper.model.repository import REPOSITORIES
-from pgkeeper.model.timelines import Leg, Lineage, history_name, leads_alike, way_to
+from pgkeeper.model.timeline_choice import TimelineChoice
+from pgkeeper.model.timelines import Lineage, history_name, leads_alike
 from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, format_lsn, parse_lsn
 
 _TICK = timedelta(microseconds=1)
@@ -143,11 +144,9 @@ class _Planner:
                 "",
                 f"it has {', '.join(sorted(self._known)) or 'none'}",
             )
-        self._production = production
-        # A timeline whose log is not archived yet is newer than all that can be brought back.
-        self._newest = production.timeline if production else max((*coverage.begun, *(one.timeline for one in coverage.spans)), default=1)
+        self._choice = TimelineChoice(coverage, histories, production, wish.timeline)
         self._everything = tuple(self._find_stages())
-        self._stages = tuple(stage for stage in self._everything if self._is_meant(stage.span.timeline))
+        self._stages = tuple(stage for stage in self._everything if self._choice.is_meant(stage.span.timeline))
 
     def plan(self, position: str | None) -> Plan:
         """Return the plan. Raises RefusedError where there is none."""
@@ -198,7 +197,7 @@ class _Planner:
         if span.begins_at < span.ends_at and first <= last:
             yield _Stretch(stage, first, last, to_end=False)
         quiet_from = max(first, span.ends_at + _TICK if exclusive else span.ends_at)
-        if self._quiet_until and span.open and span.timeline == self._newest and quiet_from <= self._quiet_until:
+        if self._quiet_until and span.open and span.timeline == self._choice.newest and quiet_from <= self._quiet_until:
             yield _Stretch(stage, quiet_from, self._quiet_until, to_end=True)
 
     def _to_position(self, text: str | None) -> Plan:
@@ -260,9 +259,9 @@ class _Planner:
     def _to_end(self) -> Plan:
         stage = self._stages[0]
         span = stage.span
-        if self._wish.timeline is None and span.timeline != self._newest:
+        if self._wish.timeline is None and span.timeline != self._choice.newest:
             raise self._refused(
-                f"nothing leads to the end of the newest timeline, {self._newest}, yet",
+                f"nothing leads to the end of the newest timeline, {self._choice.newest}, yet",
                 f"--timeline {span.timeline} brings back the end of one that was left",
             )
         if not self._end_serves():
@@ -277,7 +276,7 @@ class _Planner:
     def _end_serves(self) -> bool:
         """Tell whether the end of the log serves: without a gap before it, on the newest timeline unless another one is asked for."""
         span = self._stages[0].span
-        return span.open and span.timeline == (self._newest if self._wish.timeline is None else self._wish.timeline)
+        return span.open and span.timeline == (self._choice.newest if self._wish.timeline is None else self._wish.timeline)
 
     def _planned(
         self,
@@ -306,27 +305,20 @@ class _Planner:
             ends_at_lsn=ends_at_lsn or followed.span.end_lsn,
             target=self._target,
             also_on=tuple(sorted({one.span.timeline for one in serving if self._may_differ(stage, one, end)})),
-            left=self._is_left(stage.span.timeline, end),
+            left=self._choice.is_left(stage.span.timeline, end.last if end else None),
         )
 
     def _oldest_to(self, stage: _Stage, backup: PhysicalBackup, end: _End | None) -> _Stage:
         """Return the span on the oldest timeline that leads from a backup to an end as the way to the end of `stage` does."""
         if end is None:
             return stage
-        way = self._way(stage.span.timeline)
-        left = {leg.timeline for leg in way[:-1]}
         found = [
             one
             for one in self._everything
-            if one.span.timeline in left and backup in one.backups and end.position <= parse_lsn(one.span.end_lsn)
-            if leads_alike(self._way(one.span.timeline), way, end.last) and self._is_numbered(one.span.timeline)
+            if backup in one.backups and end.position <= parse_lsn(one.span.end_lsn)
+            if self._choice.is_ahead_of(one.span.timeline, stage.span.timeline, end.last)
         ]
         return min(found, key=lambda one: one.span.timeline, default=stage)
-
-    def _is_numbered(self, timeline: int) -> bool:
-        """Tell whether a recovery along a timeline takes a number that is free, the first one above it without a history there."""
-        newest = max(self._newest, *self._histories, *(span.timeline for span in self._coverage.spans))
-        return all(number in self._histories for number in range(timeline + 1, newest + 1))
 
     def _stops_by(self, stage: _Stage) -> _End | None:
         """Return a commit that recovery to the time does not pass, before the way leaves a timeline; None where there is none."""
@@ -338,15 +330,6 @@ class _Planner:
             if fork.timeline == stage.span.timeline and inside and (fork.last.at > at or (self._target.exclusive and fork.last.at == at)):
                 return _End(position)
         return None
-
-    def _is_left(self, timeline: int, end: _End | None) -> bool:
-        """Tell whether the target lies off production's way, for all that is known, and nobody said which one is meant."""
-        if self._production is None or self._wish.timeline is not None or timeline == self._production.timeline:
-            return False
-        return end is None or not leads_alike(self._way(timeline), self._production.way, end.last)
-
-    def _way(self, timeline: int) -> tuple[Leg, ...]:
-        return way_to(timeline, self._histories.get(timeline, ""))
 
     def _bounded(self, target: Mapping[str, str]) -> dict[str, str]:
         """Return a target with or without what lies at it, as it was asked for."""
@@ -366,7 +349,7 @@ class _Planner:
         if self._wish.timeline is not None or one == beside:
             return False
         ends = [end, self._stops_by(other) if self._target.kind == "time" else None]
-        if any(known is not None and leads_alike(self._way(one), self._way(beside), known.last) for known in ends):
+        if any(known is not None and leads_alike(self._choice.way(one), self._choice.way(beside), known.last) for known in ends):
             return False
         # A backup on both ways was made before they parted, and so the target before it is on both.
         on_both = self._labels(one) & self._labels(beside) & self._known.keys()
@@ -381,21 +364,13 @@ class _Planner:
         """Yield the spans that may serve, those of production's timeline first, then the newest, and of one timeline the latest first."""
 
         def rank(span: Span) -> tuple[bool, int, int]:
-            return span.timeline == self._newest, span.timeline, parse_lsn(span.begin_lsn)
+            return *self._choice.rank(span.timeline), parse_lsn(span.begin_lsn)
 
         for span in sorted(self._coverage.spans, key=rank, reverse=True):
             inside = [self._known[label] for label in span.backups if label in self._known]
             serving = [one for one in inside if (one.whole if self._wish.backup is None else one.label == self._wish.backup)]
             if serving:
                 yield _Stage(span, tuple(sorted(serving, key=lambda one: (parse_lsn(one.end_lsn), parse_lsn(one.begin_lsn)))))
-
-    def _is_meant(self, timeline: int) -> bool:
-        """Tell whether a timeline is the one that was asked for, or else one that production was on."""
-        if self._wish.timeline is not None or self._production is None:
-            return self._wish.timeline in (None, timeline)
-        # Another server may have taken its number, and have been the first to archive a history for it.
-        is_namesake = timeline == self._production.timeline and timeline in self._histories and self._way(timeline) != self._production.way
-        return timeline in self._production.known and not is_namesake
 
     def _serving_strangers(self, serves: Callable[[_Stage], bool]) -> list[int]:
         """Return the timelines that lead to the target, and that production never was on."""

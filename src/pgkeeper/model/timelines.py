@@ -9,6 +9,7 @@ before that timeline begins ends on an ancestor, and PostgreSQL writes down the 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pgkeeper.model.wal import DEFAULT_SEGMENT_BYTES, Segment, parse_lsn
 
@@ -31,11 +32,15 @@ class Leg:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where production is: on `timeline`, on which way there, and on which timelines it is known to have been, this one among them."""
+    """Where production is: on `timeline`, on which way there, and on which timelines it is known to have been, this one among them.
+
+    `seen_at`: nobody can be asked any more, and this is where it was then.
+    """
 
     timeline: int
     way: tuple[Leg, ...]
     known: frozenset[int]
+    seen_at: datetime | None = None
 
     def strangers(self, timelines: Iterable[int]) -> list[int]:
         """Return which of some timelines production never was on, for all that is known."""

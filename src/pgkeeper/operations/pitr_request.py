@@ -7,7 +7,7 @@ from datetime import datetime
 from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.recovery_plan import Plan, plan_recovery
-from pgkeeper.model.recovery_target import make_target
+from pgkeeper.model.recovery_target import make_target, show_time
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.model.timelines import Lineage
 from pgkeeper.operations.cluster_in_place import foreign_cluster
@@ -66,6 +66,11 @@ class Planned:
         found = [self.foreign] if self.foreign else []
         if others := ", ".join(f"--timeline {timeline}" for timeline in self.plan.also_on):
             found.append(f"{followed}; the moment may have other contents with {others}")
+        strangers = self.production.strangers(span.timeline for span in self.contents.coverage.spans) if self.production else []
+        if self.production and self.production.seen_at and strangers:
+            seen = f"on timeline {self.production.timeline} at {show_time(self.production.seen_at, self.zone)}"
+            others = ", ".join(f"--timeline {timeline}" for timeline in strangers)
+            found.append(f"production cannot be asked where it was, and was seen last {seen}; what may be another server's is at {others}")
         if self.plan.left and self.production:
             found.append(f"{followed}, which production left before that moment: it is on timeline {self.production.timeline} now")
         return tuple(found)
