@@ -72,7 +72,8 @@ class Snapshot:
         it does not find it.
         """
         try:
-            if isinstance(value, PgkeeperError):
+            # Not after any failure: a server that is out of reach would keep us waiting.
+            if isinstance(value, PgkeeperError) and "snapshot" in value.why:
                 self.session.execute("SELECT")
         except psycopg.Error as error:
             if is_recovery_conflict(words := " ".join(str(error).split())):
