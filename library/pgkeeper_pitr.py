@@ -49,7 +49,7 @@ options:
     type: bool
     default: false
   timeline:
-    description: The timeline to recover on. Left out, the newest that has the target.
+    description: The timeline to recover on. Left out, one that production was on, its present one before others.
     type: int
   backup:
     description: Label of the physical backup to begin with. Left out, the last one before the target.

@@ -118,13 +118,15 @@ class Coverage(BaseModel):
 class Archived:
     """The log that a repository holds: whole segments, and the history file of each timeline that has one.
 
-    `barriers` are the positions of the records that no recovery passes, the first one of each segment that has any, as far as is known.
+    `unreadable` says why there is none of a timeline that has one. `barriers` are the positions of the records that no recovery passes, the
+    first one of each segment that has any, as far as is known.
     """
 
     segments: Collection[Segment]
     histories: Mapping[int, str]
     segment_bytes: int = DEFAULT_SEGMENT_BYTES
     barriers: Mapping[Segment, int] = field(default_factory=dict)
+    unreadable: Mapping[int, str] = field(default_factory=dict)
 
 
 LastCommit = Callable[[Segment, int | None], Commit | None]
@@ -147,8 +149,10 @@ def coverage(repository: int, backups: Collection[PhysicalBackup], archived: Arc
     begun: list[int] = []
     unusable: list[Unusable] = []
     written = {segment.timeline for segment in archived.segments} | {backup.timeline for backup in usable}
-    for timeline in sorted(written | archived.histories.keys()):
+    for timeline in sorted(written | archived.histories.keys() | archived.unreadable.keys()):
         try:
+            if timeline in archived.unreadable:
+                raise ValueError(archived.unreadable[timeline])
             way = _Way(timeline, archived)
         except ValueError as error:
             unusable.append(Unusable(timeline=timeline, why=str(error)))

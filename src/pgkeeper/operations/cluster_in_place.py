@@ -14,8 +14,8 @@ def foreign_cluster(settings: Settings, system_identifier: str) -> str:
     there, found = _of_server(settings) or _of_files(settings)
     if found in (None, system_identifier):
         return ""
-    archived = f"the one that was archived ({system_identifier})"
-    return f"{there} is another cluster ({found}) than {archived}, which can be recovered all the same"
+    another = f"{there} is another cluster ({found}) than the one that was archived"
+    return f"{another} ({system_identifier}), which can be recovered all the same"
 
 
 def _of_server(settings: Settings) -> tuple[str, str | None] | None:

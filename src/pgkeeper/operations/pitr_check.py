@@ -141,7 +141,8 @@ class _Check:
             there = self._has(name, known.info.archive_id)
             if self.seconds is not None and not there:
                 self.problems.append(f"the server takes its log for archived, but repository {name} has no segment {self.segment}")
-            archived = known.archive.histories.get(int(self.history.stem, 16)) if self.history else None
+            number = int(self.history.stem, 16) if self.history else 1
+            archived = "" if number in known.archive.unreadable else known.archive.histories.get(number)
             if lacking := history_problem(self.history, name, known.info.archive_id, self.program, archived):
                 self.problems.append(lacking)
             if foreign := foreign_cluster(self.settings, known.info.system_identifier):

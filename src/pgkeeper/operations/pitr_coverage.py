@@ -118,7 +118,7 @@ def _contents(name: RepositoryName, known: RepositoryInfo, archive: ArchiveList,
     barriers = {
         segment: parse_lsn(read.minimal_from) for segment, file in segments.items() if (read := facts.known_of(file)) and read.minimal_from
     }
-    archived = Archived(segments.keys(), archive.histories, segment_bytes, barriers)
+    archived = Archived(segments.keys(), archive.histories, segment_bytes, barriers, archive.unreadable)
     covered = coverage(known.repository, known.backups, archived, last_commit)
     return RepositoryContents(name, known, archive, segment_bytes, covered)
 

@@ -23,7 +23,7 @@ def history_problem(history: Path | None, name: RepositoryName, archive_id: str,
     if history is None:
         return ""
     try:
-        is_other = archived is not None and history.exists() and history.read_text(encoding="utf-8") != archived
+        is_other = archived is not None and history.exists() and history.read_bytes().decode("utf-8", "replace") != archived
         if not is_other and archive_has_history(program, number_of(name), archive_id, history.name):
             return ""
         if not history.exists():

@@ -133,7 +133,7 @@ def _history(timeline: int, data: Path, remembered: str | None, archived: str | 
     if timeline == 1:
         return ""
     try:
-        own = (data / "pg_wal" / history_name(timeline)).read_text(encoding="utf-8", errors="replace")
+        own = (data / "pg_wal" / history_name(timeline)).read_bytes().decode("utf-8", "replace")
     except OSError:
         own = None
     for text in (own, remembered, archived):

@@ -2,11 +2,11 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pgkeeper.model.errors import OperationFailed
-from pgkeeper.pgbackrest.program import IMPATIENT, PgBackRest
+from pgkeeper.pgbackrest.program import IMPATIENT, PgBackRest, PgBackRestFailed
 
 _SECONDS = 600.0
 # A segment's file is named after its content as well. One that ended before it was full (`.partial`) is none.
@@ -33,12 +33,14 @@ class ArchivedFile:
 class ArchiveList:
     """What is archived: segments by their names, history files' text by timeline.
 
+    `unreadable` says for each timeline why its history could not be had, though it is there: damaged, for one, where it is encrypted.
     `doubtful` are segments that are there twice with different contents: pgBackRest gives none of both, so they don't count.
     """
 
     segments: dict[str, ArchivedFile]
     histories: dict[int, str]
     doubtful: tuple[str, ...] = ()
+    unreadable: dict[int, str] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
@@ -53,6 +55,7 @@ def archive_list(program: PgBackRest, repository: int, archive_id: str) -> Archi
     segments: dict[str, ArchivedFile] = {}
     doubtful: set[str] = set()
     histories: dict[int, str] = {}
+    unreadable: dict[int, str] = {}
     try:
         files = [(path.rpartition("/")[2], file) for path, file in json.loads(text or "{}").items() if file["type"] == "file"]
         for name, file in files:
@@ -61,9 +64,13 @@ def archive_list(program: PgBackRest, repository: int, archive_id: str) -> Archi
                 if segments.setdefault(found[1], archived).digest != found[2]:
                     doubtful.add(found[1])
             elif found := _HISTORY.fullmatch(name):
-                histories[int(found[1], 16)] = program.output("repo-get", f"--repo={repository}", f"{place}/{name}", timeout=_SECONDS)
+                try:
+                    text = program.output("repo-get", f"--repo={repository}", f"{place}/{name}", timeout=_SECONDS)
+                    histories[int(found[1], 16)] = text
+                except PgBackRestFailed as error:
+                    unreadable[int(found[1], 16)] = f"{name} cannot be read: {error.why}"
     except (ValueError, KeyError, TypeError) as error:
         raise OperationFailed("pgbackrest repo-ls cannot be understood", f"{type(error).__name__}: {error}") from error
     for name in doubtful:
         del segments[name]
-    return ArchiveList(segments, histories, tuple(sorted(doubtful)))
+    return ArchiveList(segments, histories, tuple(sorted(doubtful)), unreadable)

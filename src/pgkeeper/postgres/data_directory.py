@@ -149,7 +149,7 @@ def began_at(data: Path, timeline: int) -> str:
     """Return at which position a timeline above 1 branched off, by its history file. Raises OperationFailed when that says nothing."""
     file = data / "pg_wal" / history_name(timeline)
     try:
-        return format_lsn(way_to(timeline, file.read_text(encoding="utf-8"))[-1].begin)
+        return format_lsn(way_to(timeline, file.read_text(encoding="utf-8", errors="replace"))[-1].begin)
     except (OSError, ValueError) as error:
         raise OperationFailed(f"nobody knows where timeline {timeline} begins", f"{file}: {error}") from error
 

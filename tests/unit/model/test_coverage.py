@@ -248,6 +248,13 @@ def test_a_backup_made_after_the_parting_is_none_of_the_new_timeline() -> None:
     assert [span.timeline for span in covered.spans] == [1]
 
 
+def test_a_history_that_cannot_be_read_makes_its_own_timeline_unusable_and_no_other() -> None:
+    segments = one_timeline(2, 3, 4) | {Segment(2, 3), Segment(2, 4)}
+    covered = coverage(1, (made(1, 2, 2),), Archived(segments, {}, unreadable={2: "it is damaged"}), Repository((), segments).last_commit)
+    assert [span.timeline for span in covered.spans] == [1]
+    assert [(one.timeline, one.why) for one in covered.unusable] == [(2, "it is damaged")]
+
+
 def test_a_backup_without_the_one_it_builds_on_is_no_beginning() -> None:
     alone = made(1, 2, 2).model_copy(update={"prior": ("gone",)})
     assert Repository((alone,), one_timeline(2, 3)).covered().spans == ()

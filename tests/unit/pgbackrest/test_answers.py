@@ -132,6 +132,22 @@ def test_histories_come_with_their_text() -> None:
     assert archive_list(program, 1, "15-1").histories == {10: "1\t0/1\twhy\n"}
 
 
+def test_a_history_that_cannot_be_had_keeps_the_others_from_nobody() -> None:
+    entry = {"type": "file", "size": 10, "time": 1795666346}
+    documents = {"00000002.history": entry, "00000003.history": entry}
+
+    class Damaged(Answering):
+        def output(self, command: str, *options: str, timeout: float) -> str:
+            if options[-1].endswith("00000002.history"):
+                raise failure(command, 95, ["ERROR: [095]: cipher header invalid"])
+            return super().output(command, *options, timeout=timeout)
+
+    program = Damaged(Path("/etc/x.conf"), Path("/x"), "main", {"repo-ls": json.dumps(documents), "00000003.history": "1\t0/1\twhy\n"})
+    found = archive_list(program, 1, "15-1")
+    assert found.histories == {3: "1\t0/1\twhy\n"}
+    assert found.unreadable == {2: "00000002.history cannot be read: cipher header invalid"}
+
+
 def test_an_error_of_pgbackrest_keeps_its_number_and_hints() -> None:
     lines = ["2026-11-26 04:24:06.187 P00  ERROR: [050]: unable to acquire lock", "         HINT: is another process running?"]
     found = failure("backup", 50, lines)
