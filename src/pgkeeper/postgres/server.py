@@ -88,6 +88,9 @@ _PINNED = (
     ("lc_messages", "C", 0, True),
 )
 
+# libpq itself sends these to the server, after our own options (documentation of libpq, "Environment Variables").
+_LIBPQ_SETTINGS = ("PGTZ", "PGDATESTYLE", "PGGEQO")
+
 SILENT = (
     ("log_statement", "none"),
     ("log_min_duration_statement", "-1"),
@@ -163,6 +166,8 @@ class Server:
         connection parameters. Raises OperationFailed when the server can't be reached or refuses us, ConfigurationError when a connection
         pooler answers in its place.
         """
+        for name in _LIBPQ_SETTINGS:
+            os.environ.pop(name, None)
         parameters = self._parameters(database) | {"options": pinned_options(major), "client_encoding": "UTF8"} | overrides
         try:
             session = psycopg.connect(make_conninfo(**parameters), autocommit=True, row_factory=dict_row, prepare_threshold=None)
