@@ -338,7 +338,8 @@ def test_large_parts_are_fewer_at_once(line: Line, monkeypatch: pytest.MonkeyPat
             made += 1
             yield part
 
-    line.faults.append(Fault(on_part(1), delay=0.5))
+    # Longer than a busy machine takes to notice that it has begun.
+    line.faults.append(Fault(on_part(1), delay=3))
     thread = threading.Thread(target=lambda: upload(line.bucket, "x", counted(), None, line.states.append))
     thread.start()
     wait_until(line.sent, "the first part")
