@@ -372,7 +372,7 @@ def test_what_was_stopped_is_started_again_as_confined_as_before(archive: Archiv
     # What root is told can be pasted by root.
     with root_types(archive.pgkeeper, "pitr", "start", str(directory), shell=ALONE) as terminal:
         command = terminal.ended().strip().partition(" runs: ")[2]
-    with Terminal(["/bin/sh", "-c", f"{command} -AtXc {shlex.quote(ROWS)}"], {"PATH": "/usr/bin:/bin"}, ALONE) as terminal:
+    with Terminal(["/bin/sh", "-c", f"{command} -AtXc {shlex.quote(ROWS)}"], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, ALONE) as terminal:
         assert terminal.ended().split() == ["1"]
     outside = archive.cluster.data.parent / "side-fast" / "copied"
     archive.psql_at(directory, f"do $$ begin copy t to '{outside}'; exception when others then null; end $$")
