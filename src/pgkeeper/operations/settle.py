@@ -46,9 +46,8 @@ def _settled(journal: ReplacementJournal, settings: Settings, progress: Progress
     try:
         said = settle_one(settings, known, progress)
     except PgkeeperError as error:
-        said = f"production could not be brought up again ({error}); try once more with `pgkeeper restore --resume`"
-        if not was_touched(known):
-            said = f"what was restored could not be removed ({error}); try once more with `pgkeeper restore --resume`"
+        failed = "production could not be brought up again" if was_touched(known) else "what was restored could not be removed"
+        said = f"{failed} ({error}); try once more with `pgkeeper restore --resume`"
     progress.note(said)
     return said
 

@@ -23,6 +23,7 @@ _SELECT = re.compile(rb"(?i:SELECT)\b(?: pg_catalog\.(\w+)\()?")
 SEQUENCE_VALUE = b"setval"
 LARGE_OBJECT_DATA = (b"lo_open", b"lowrite", b"lo_close")
 LARGE_OBJECT = (b"lo_create", *LARGE_OBJECT_DATA)
+LARGE_OBJECT_STATEMENT = re.compile(b"|".join(_FORMS[name].pattern for name in LARGE_OBJECT))
 
 
 def called(text: bytes) -> bytes:

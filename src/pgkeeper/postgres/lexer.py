@@ -10,6 +10,7 @@ import re
 from typing import Literal, NamedTuple
 
 from pgkeeper.model.errors import IntegrityError
+from pgkeeper.postgres.data_statements import LARGE_OBJECT_STATEMENT
 from pgkeeper.postgres.lexer_inside import Block, Escaped, Inside, Part, Until
 
 _WORD = rb"[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+"
@@ -40,9 +41,7 @@ _TOKENS = (
 _STANDARD = re.compile(_TOKENS.replace(b"%s", rb"'[^']*+'"), re.VERBOSE)
 _BACKSLASH = re.compile(_TOKENS.replace(b"%s", _ESCAPED), re.VERBOSE)
 # What pg_dump writes three times for each large object, whole and between statements: read token by token it takes ten times as long.
-_OBJECT_DATA = re.compile(
-    rb"\s*+(SELECT pg_catalog\.(?:lo_open\('[0-9]++', [0-9]++\)|lowrite\(0, '\\{1,2}x[0-9a-f]*+'\)|lo_close\(0\)|lo_create\('[0-9]++'\));)"
-)
+_OBJECT_DATA = re.compile(rb"\s*+(" + LARGE_OBJECT_STATEMENT.pattern + rb")")
 _BLANK = ("space", "line", "block")
 # What comes after one of these changes nothing about it. Any other one that touches the end of a text may go on.
 _ENDED = ("end", "space", "line", "open", "close", "other", "quoted")
