@@ -73,7 +73,7 @@ class Ledger(_Part):
 
     @property
     def knows_nothing(self) -> bool:
-        """Tell whether it is a first one, or made anew after it was lost: then what lies in the store is no surprise."""
+        """Tell whether the ledger is new, or was recreated after its loss: then copies in the store that it does not list are expected."""
         return not self.copies and self.succeeded_at is None and not self.foreign
 
     def find(self, cluster: str, backup_id: str) -> CopyRecord | None:
