@@ -152,10 +152,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Give an object or a range of it, or list a bucket."""
         if "list-type" in self._asked:
-            self._answer(f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(self._listed())}</ListBucketResult>")
+            # Clients believe only what says of which bucket and prefix it speaks.
+            said = f"<Name>{escape(self._path)}</Name><Prefix>{escape(self._asked.get('prefix', ''))}</Prefix>"
+            self._answer(f"<ListBucketResult>{said}<IsTruncated>false</IsTruncated>{''.join(self._listed())}</ListBucketResult>")
         elif "uploads" in self._asked:
             # What is compared here is never interrupted.
-            self._answer("<ListMultipartUploadsResult></ListMultipartUploadsResult>")
+            self._answer("<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>")
         else:
             self._give(self._write)
 
