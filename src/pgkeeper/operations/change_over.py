@@ -16,6 +16,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import Replacement
 from pgkeeper.operations.replacements import ReplacementJournal
 from pgkeeper.operations.settle import settled_if_it_fails
+from pgkeeper.postgres.database_workers import database_workers, lost_workers
 from pgkeeper.postgres.facts import ClusterIdentity
 from pgkeeper.postgres.owners import Owners, ask_owners
 from pgkeeper.postgres.server import Server, Session, told
@@ -31,6 +32,14 @@ def require_free(session: Session, database: str) -> None:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """What changing over came to: the seconds during which production was down, and what is to be told."""
+
+    downtime_seconds: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ChangeOver:
     """Where it happens: `session` is a superuser's, outside of the databases that change."""
 
@@ -41,8 +50,8 @@ class ChangeOver:
     progress: Progress
     wait: timedelta
 
-    def run(self, journal: ReplacementJournal, replacement: Replacement) -> float:
-        """Change over and return the seconds during which production was down. Raises PgkeeperError after everything is up again."""
+    def run(self, journal: ReplacementJournal, replacement: Replacement) -> Changed:
+        """Change over. Raises PgkeeperError after everything is up again."""
         database = replacement.database
         # A dump would be cut off by the swap, and one that begins now would be of nobody knows which database.
         dumps = exclusive(self.settings.state_dir, f"dump {self.cluster.label} {database}", f"a backup of {database}", self.wait)
@@ -51,11 +60,20 @@ class ChangeOver:
         with ExitStack() as held, settled_if_it_fails(journal, self.settings, self.progress), told("the change-over"):
             held.enter_context(dumps)
             require_free(self.session, database)
+            workers = database_workers(self.session, replacement.old_oid)
             before = ask_owners(self.server, database, self.cluster.major)
             began = time.monotonic()
             self._stop_swap_start(journal, replacement, before)
         journal.note("done")
-        return time.monotonic() - began
+        down = time.monotonic() - began
+        return Changed(down, self._without(lost_workers(self.session, replacement.new_oid, workers), database))
+
+    def _without(self, lost: list[str], database: str) -> tuple[str, ...]:
+        """Return what to say of processes of extensions that do not work for the database any more."""
+        if not lost:
+            return ()
+        ended = f"{', '.join(lost)} ended with the sessions of the old database and did not come back"
+        return (f"{ended}: its work for {database} goes on only after PostgreSQL is restarted",)
 
     def _stop_swap_start(self, journal: ReplacementJournal, replacement: Replacement, before: Owners) -> None:
         services = Services(self.settings.app_services, self.settings.state_dir)

@@ -116,11 +116,12 @@ class _Replacing:
             restored = self._restore_beside(journal, at_hand)
         replacement = journal.read()
         assert replacement is not None
-        downtime = change.run(journal, replacement)
+        changed = change.run(journal, replacement)
+        downtime = changed.downtime_seconds
         log.info("database replaced", database=database, backup_id=self._backup.backup_id, downtime_seconds=round(downtime, 3))
         report = self._report(replacement, saved, restored, downtime, time.monotonic() - began)
         told_warnings = tell_replaced(report.database, report.backup_id, report.kept_as, downtime, report.rows, self._settings)
-        return report.model_copy(update={"warnings": (*report.warnings, *told_warnings)})
+        return report.model_copy(update={"warnings": (*report.warnings, *changed.warnings, *told_warnings)})
 
     def _save_production(self, journal: ReplacementJournal) -> str:
         with dump_lock(self._cluster, self._backup.database, self._settings, self._request.wait):

@@ -20,6 +20,7 @@ from pgkeeper.postgres.facts import ClusterIdentity, other_versions, subscriptio
 from pgkeeper.postgres.load.database_build import DatabaseBuild
 from pgkeeper.postgres.load.entries import Entries, read_entries
 from pgkeeper.postgres.load.logins import require_login
+from pgkeeper.postgres.load.pg_cron import has_pg_cron, resting_jobs
 from pgkeeper.postgres.lock_room import require_lock_room
 from pgkeeper.postgres.new_database import PARTIAL_PREFIX, database_exists, open_database, set_aside
 from pgkeeper.postgres.partitions import partitions
@@ -163,6 +164,8 @@ class DatabaseRestore:
         with self.phase("open"):
             build.close()
             self.result.warnings += open_database(self.admin, self._partial, self.target, self.manifest.database, closed=self.closed)
+            if has_pg_cron(self.manifest.database) and not (self.closed or self.throwaway):
+                self.result.warnings += resting_jobs(self.admin, self.target)
 
     def _require_views(self, build: DatabaseBuild) -> None:
         if build.unfilled:

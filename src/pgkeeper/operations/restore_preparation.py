@@ -8,6 +8,7 @@ from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.postgres.facts import ClusterIdentity, passing_roles
 from pgkeeper.postgres.load.logins import drop_role
+from pgkeeper.postgres.load.pg_cron import has_pg_cron, require_pg_cron
 from pgkeeper.postgres.lock_room import require_lock_room
 from pgkeeper.postgres.new_database import drop_database, leftovers
 from pgkeeper.postgres.server import Server, Session, told
@@ -38,6 +39,8 @@ def require_fit(admin: Session, cluster: ClusterIdentity, manifest: Manifest) ->
         raise OperationFailed(
             "extensions of the backup are not installed on this server", ", ".join(missing), "install their packages, then try again"
         )
+    if has_pg_cron(manifest.database):
+        require_pg_cron(admin)
     require_lock_room(admin, len(manifest.contents.tables) + len(manifest.contents.sequences))
     directory = Path(cluster.data_directory)
     if os.access(directory, os.R_OK):

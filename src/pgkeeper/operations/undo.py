@@ -64,7 +64,7 @@ def undo(request: UndoRequest, settings: Settings, progress: Progress) -> UndoRe
         )  # fmt: skip
         replacement = journal.read()
         assert replacement is not None
-        downtime = change.run(journal, replacement)
+        changed = change.run(journal, replacement)
         keep_for_superusers(session, replacement.old_oid)
     return UndoReport(
         replacement_id=replacement.replacement_id,
@@ -72,8 +72,9 @@ def undo(request: UndoRequest, settings: Settings, progress: Progress) -> UndoRe
         database=known.database,
         kept_as=replacement.old_name,
         undone_at=datetime.now(UTC),
-        downtime_seconds=round(downtime, 3),
+        downtime_seconds=round(changed.downtime_seconds, 3),
         seconds=round(time.monotonic() - began, 3),
+        warnings=changed.warnings,
         request_id=request.request_id,
     )
 

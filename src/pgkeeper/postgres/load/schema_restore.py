@@ -8,7 +8,7 @@ definitions use come with it, others after the data; event triggers come last, s
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 
 import psycopg
@@ -32,6 +32,7 @@ from pgkeeper.postgres.load.logins import Logins
 from pgkeeper.postgres.load.owner_sessions import SUPERUSER, OwnerSessions
 from pgkeeper.postgres.load.parallel import run_in_parallel
 from pgkeeper.postgres.load.parents import Parents
+from pgkeeper.postgres.load.pg_cron import is_pg_cron, named_for_pg_cron
 from pgkeeper.postgres.load.surroundings import Surroundings
 from pgkeeper.postgres.server import SILENT, WITHOUT_EVENT_TRIGGERS, Session
 from pgkeeper.postgres.statements import statement_words
@@ -239,7 +240,8 @@ def _send_as_superuser(session: Session, entry: Entry | None, privileges: Iterab
     """
     with session.transaction():
         if entry is not None and not entry.is_one_of(PRIVILEGES):
-            _send(session, None, entry.full)
+            with named_for_pg_cron(session) if is_pg_cron(entry.kind) else nullcontext():
+                _send(session, None, entry.full)
             entry = None
         session.execute(f"SET LOCAL {WITHOUT_EVENT_TRIGGERS}")
         _send(session, None, (*(entry.full if entry else ()), *privileges))
