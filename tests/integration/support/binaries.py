@@ -26,7 +26,12 @@ def server_binary(name: str) -> str:
 @functools.cache
 def major_version() -> int:
     """The newest server's major version, such as 15."""
-    return int(server_directory().parent.name)
+    return major_of(server_directory())
+
+
+def major_of(binaries: Path) -> int:
+    """The major version of the programs in a directory that is named after it, as Debian's and Red Hat's are."""
+    return int(binaries.parent.name.rpartition("-")[2])
 
 
 @functools.cache

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-from .binaries import major_version, server_binary
+from .binaries import major_of, server_directory
 from .ports import free_port
 from .user import SERVICE_USER, make_service_directory
 from .waiting import wait_until
@@ -71,9 +72,13 @@ superuser root postgres
 
 
 class Cluster:
-    """A running server; `socket_directory` and `port` are what a libpq client needs. Its segments of the log have `segment_mb` MB."""
+    """A running server; `socket_directory` and `port` are what a libpq client needs. Its segments of the log have `segment_mb` MB.
 
-    def __init__(self, workspace: Workspace, name: str = "cluster", segment_mb: int = 16) -> None:
+    `binaries` is the directory of its programs: the newest that is installed, unless another is named.
+    """
+
+    def __init__(self, workspace: Workspace, name: str = "cluster", segment_mb: int = 16, binaries: Path | None = None) -> None:
+        self.binaries = binaries or server_directory()
         self.socket_directory = workspace.directory(f"{name}-run", 0o755)
         self.data = workspace.directory(f"{name}-data")
         self.port = free_port()
@@ -83,7 +88,7 @@ class Cluster:
     def _initialise(self, segment_mb: int = 16) -> None:
         options = ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--auth=peer", f"--wal-segsize={segment_mb}"]
         self._as_server("initdb", "--pgdata", str(self.data), *options)
-        settings = SETTINGS.format(version=major_version())
+        settings = SETTINGS.format(version=major_of(self.binaries))
         settings += f"port = {self.port}\nunix_socket_directories = '{self.socket_directory}'\n"
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(settings)
@@ -107,7 +112,7 @@ class Cluster:
 
     def _as_server(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [server_binary(program), *arguments],
+            [self.binaries / program, *arguments],
             user=SERVICE_USER,
             group=SERVICE_USER,
             extra_groups=[],
@@ -186,7 +191,7 @@ class Cluster:
 
     def psql(self, database: str, script: str | bytes, environment: Mapping[str, str] | None = None) -> None:
         """Run a script with psql, which stops at the first error."""
-        arguments = [server_binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dbname(database)]
+        arguments = [self.binaries / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dbname(database)]
         done = subprocess.run(
             arguments,
             user=SERVICE_USER,

@@ -6,7 +6,6 @@ import difflib
 import re
 import subprocess
 
-from .binaries import server_binary
 from .cluster import PINNED_OPTIONS, Cluster, dbname
 from .user import SERVICE_USER
 
@@ -44,7 +43,7 @@ def dump(cluster: Cluster, database: str, *options: str) -> bytes:
     """What pg_dump says of a database, in a session that no setting of the database bends."""
     encoding = cluster.query("select pg_encoding_to_char(encoding) from pg_database where datname = %s", database)
     done = subprocess.run(
-        [server_binary("pg_dump"), "--encoding", str(encoding[0][0]), *options, "-d", dbname(database)],
+        [cluster.binaries / "pg_dump", "--encoding", str(encoding[0][0]), *options, "-d", dbname(database)],
         user=SERVICE_USER,
         group=SERVICE_USER,
         extra_groups=[],
