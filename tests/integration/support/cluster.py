@@ -191,7 +191,7 @@ class Cluster:
 
     def psql(self, database: str, script: str | bytes, environment: Mapping[str, str] | None = None) -> None:
         """Run a script with psql, which stops at the first error."""
-        arguments = [self.binaries / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dbname(database)]
+        arguments: list[str | Path] = [self.binaries / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dbname(database)]
         done = subprocess.run(
             arguments,
             user=SERVICE_USER,
