@@ -20,6 +20,7 @@ from pgkeeper.cli import (
     drill,
     expire,
     job,
+    keep,
     listing,
     notify,
     pin,
@@ -49,6 +50,7 @@ app.command("list")(listing.command)
 app.command("show")(show.command)
 app.command("verify")(verify.command)
 app.command("restore")(restore.command)
+app.command("keep")(keep.command)
 app.command("pin")(pin.pin_command)
 app.command("unpin")(pin.unpin_command)
 app.command("delete")(delete.command)

@@ -78,7 +78,7 @@ class HostFacts:
 
     `standby`: the server is one, and its primary is backed up instead. `held_back`: why expiry may remove nothing at all.
     `archiving_problem`: why the cluster's log gets into no repository, though it should. `interrupted`: what a replacement of the cluster
-    left that nobody is at any more.
+    left that nobody is at any more. `copies` are databases that pgkeeper made as copies, which nobody backs up.
     """
 
     databases: tuple[DatabaseFacts, ...]
@@ -92,6 +92,7 @@ class HostFacts:
     detached: tuple[DetachedFacts, ...] = ()
     archiving_problem: str = ""
     interrupted: str = ""
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,9 @@ def _of_host(facts: HostFacts) -> Iterator[Finding]:
     if facts.held_back and waiting:
         hint = "if the clock is right, nothing needs doing: it goes on by itself"
         yield Finding("problem", "", f"expiry holds back {_count(waiting, 'backup')}: {facts.held_back}", hint)
+    for copy in facts.copies:
+        hint = f"keep it as a database of your own with `pgkeeper keep {quote(copy)}`"
+        yield Finding("remark", copy, "a copy that pgkeeper made, so it is not backed up", hint)
     if facts.standby:
         yield Finding("remark", "", "this server is a standby: its primary is backed up (BACKUP_FROM_STANDBY=true backs it up too)")
 

@@ -18,7 +18,7 @@ from pgkeeper.operations.findings import Finding, problem_found
 from pgkeeper.operations.listing import examine_backups
 from pgkeeper.operations.places import catalog, server
 from pgkeeper.operations.reports import Message
-from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
+from pgkeeper.postgres.facts import ClusterIdentity, databases_to_back_up, identify, list_databases
 from pgkeeper.postgres.load.logins import require_login
 from pgkeeper.postgres.programs import program
 from pgkeeper.postgres.server import CONFLICT_HINT, Session, require_superuser, told
@@ -124,7 +124,7 @@ def _cluster(session: Session, settings: Settings) -> Iterator[Finding]:
     for name in _PROGRAMS:
         yield _tried(name, lambda name=name: str(program(name, cluster.major)))  # type: ignore[misc]
     existing = list_databases(session)
-    wanted = settings.databases or existing
+    wanted = settings.databases or databases_to_back_up(session)
     missing = sorted(set(wanted) - set(existing))
     if missing:
         hint = f"correct BACKUP_DATABASES; there are: {', '.join(existing)}"

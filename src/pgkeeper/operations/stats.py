@@ -12,7 +12,7 @@ from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.size_history import remember_look, size_history
 from pgkeeper.operations.waiting import waiting_for
-from pgkeeper.postgres.facts import database_statistics, identify, list_databases
+from pgkeeper.postgres.facts import database_statistics, databases_to_back_up, identify
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
 
@@ -93,7 +93,7 @@ def stats(settings: Settings) -> StatsReport:
     with reached.connect_maintenance() as session, told("looking at the cluster"):
         require_superuser(session)
         cluster = identify(session)
-        names = settings.databases or list_databases(session)
+        names = settings.databases or databases_to_back_up(session)
     measured = []
     for name in names:
         own = [backup for backup in backups if (backup.cluster, backup.database) == (cluster.label, name)]

@@ -18,7 +18,8 @@ from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settling import look_at_clock
 from pgkeeper.operations.waiting import waiting_for
-from pgkeeper.postgres.facts import identify, list_databases
+from pgkeeper.postgres.copy_mark import list_copies
+from pgkeeper.postgres.facts import databases_to_back_up, identify
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
 from pgkeeper.stores.copy import Copy
@@ -114,9 +115,9 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
     except PgkeeperError as error:
         store_problem = str(error)
     server_problem, standby = "", False
-    cluster, names = "", tuple[str, ...]()
+    cluster, names, copies = "", tuple[str, ...](), tuple[str, ...]()
     try:
-        cluster, names, standby = _wanted(settings)
+        cluster, names, copies, standby = _wanted(settings)
     except PgkeeperError as error:
         server_problem = str(error)
     groups: dict[tuple[str, str], list[LocalCopy]] = {(cluster, name): [] for name in names}
@@ -134,6 +135,7 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
         server_problem=server_problem,
         store_problem=store_problem,
         standby=standby,
+        copies=copies,
         held_back=look_at_clock(settings, now).held_back(now),
         off_site=_off_site(backups, settings, now),
         archiving_problem=look_at_archiving(settings).problem if settings.pitr_enabled and not server_problem else "",
@@ -160,13 +162,15 @@ def _newest_copies(settings: Settings) -> dict[tuple[str, str], datetime]:
     return newest
 
 
-def _wanted(settings: Settings) -> tuple[str, tuple[str, ...], bool]:
-    """Return the cluster's label, the databases that are to be backed up there, and whether it is a standby that is left to its primary."""
+def _wanted(settings: Settings) -> tuple[str, tuple[str, ...], tuple[str, ...], bool]:
+    """Return the cluster's label, the databases to back up there, pgkeeper's copies, and whether it is a standby left to its primary."""
     with server(settings).connect_maintenance() as session, told("looking at the cluster"):
         require_superuser(session)
         cluster = identify(session)
         left_to_primary = cluster.standby and not settings.from_standby
-        return cluster.label, () if left_to_primary else settings.databases or list_databases(session), left_to_primary
+        wanted = () if left_to_primary else settings.databases or databases_to_back_up(session)
+        copies = () if left_to_primary else tuple(name for name in list_copies(session) if name not in wanted)
+        return cluster.label, wanted, copies, left_to_primary
 
 
 def _database(cluster: str, database: str, backups: Sequence[Copy], settings: Settings, now: datetime, *, wanted: bool) -> DatabaseFacts:
