@@ -24,6 +24,10 @@ class Message:
     subject: str
     text: str
 
+    def sent_by(self, host: str) -> "Message":
+        """Return the message with the host that it comes from in subject and text: several hosts may share a project's name."""
+        return Message(f"{self.subject} on {host}", f"From host: {host}\n{self.text}")
+
 
 def backup_failed(
     project: str,
