@@ -34,6 +34,7 @@ from pgkeeper.cli import (
 )
 from pgkeeper.cli.door import print_document
 from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 
 # Typer brings a click of its own and exports of its usage errors only this one's descendant.
@@ -41,6 +42,7 @@ _UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="pgkeeper",
+    cls=WholeSummaries,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

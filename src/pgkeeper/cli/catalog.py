@@ -7,6 +7,7 @@ import typer
 from pgkeeper.cli.door import JsonOption, finish, open_door
 from pgkeeper.cli.options import FromOption, HostOption
 from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.cli.tables import moment
 from pgkeeper.model.counts import count
 from pgkeeper.model.errors import UsageError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pgkeeper.operations.rebuild_catalog import RebuildReport
     from pgkeeper.operations.rebuild_copies import RebuildCopiesReport
 
-app = typer.Typer(help="The catalog: an index of backups, the history of sizes, and jobs.")
+app = typer.Typer(cls=WholeSummaries, help="The catalog: an index of backups, the history of sizes, and jobs.")
 
 
 @app.callback()

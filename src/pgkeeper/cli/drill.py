@@ -8,6 +8,7 @@ import typer
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import DatabasesOption, HostOption, WaitOption
 from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.cli.tables import moment, print_facts, print_table
 from pgkeeper.model.counts import count
 from pgkeeper.model.drill import PHASES, RECOVERY
@@ -18,7 +19,7 @@ from pgkeeper.off_site_settings import OffSite
 if TYPE_CHECKING:
     from pgkeeper.operations.drill_report import DrillOutcome, DrillReport
 
-app = typer.Typer(help="Drills: bring everything back from the bucket and the key alone, and see how long that takes.")
+app = typer.Typer(cls=WholeSummaries, help="Drills: bring everything back from the bucket and the key alone, and see how long that takes.")
 
 
 @app.callback()

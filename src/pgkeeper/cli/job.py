@@ -7,6 +7,7 @@ import typer
 
 from pgkeeper.cli.door import JsonOption, open_door
 from pgkeeper.cli.say import say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.cli.tables import moment, print_facts, print_table
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_size
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _REASON_WIDTH = 100
 
-app = typer.Typer(help="What pgkeeper does and did: every backup, check, restore and expiry is a job.")
+app = typer.Typer(cls=WholeSummaries, help="What pgkeeper does and did: every backup, check, restore and expiry is a job.")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 
 

@@ -2,7 +2,9 @@
 
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from pgkeeper.host.disk_space import used_percent
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.growth import growth_per_day, newest_of_each_day
 from pgkeeper.off_site_settings import OffSite
@@ -113,7 +115,7 @@ def stats(settings: Settings) -> StatsReport:
         backups_bytes=sum(backup.size_bytes or 0 for backup in backups if "local" in backup.stores),
         disk_total_bytes=usage.total,
         disk_free_bytes=usage.free,
-        disk_used_percent=round(100 * (usage.total - usage.free) / usage.total, 1),
+        disk_used_percent=round(used_percent(settings.dir if settings.dir.exists() else Path("/")), 1),
     )
 
 

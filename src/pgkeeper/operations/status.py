@@ -1,10 +1,11 @@
 """One screen about what can be had back, and what needs the owner. Reads only, and answers while the server is down."""
 
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
+from pgkeeper.host.disk_space import used_percent
 from pgkeeper.model.damage import removal_advice
 from pgkeeper.model.errors import IntegrityError, PgkeeperError, is_damage
 from pgkeeper.model.retention import Held, decide
@@ -124,13 +125,12 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
     for backup in backups:
         groups.setdefault((backup.cluster, backup.database), []).append(backup)
     known_by_backups = bool(server_problem) or standby
-    usage = shutil.disk_usage(settings.dir if settings.dir.exists() else "/")
     return HostFacts(
         databases=tuple(
             _database(*place, group, settings, now, wanted=known_by_backups or (place[0] == cluster and place[1] in names))
             for place, group in sorted(groups.items())
         ),
-        disk_used_percent=round(100 * (usage.total - usage.free) / usage.total, 1),
+        disk_used_percent=round(used_percent(settings.dir if settings.dir.exists() else Path("/")), 1),
         owner_is_told=bool(settings.notify_urls),
         server_problem=server_problem,
         store_problem=store_problem,
