@@ -25,10 +25,11 @@ def test_a_failed_backup_is_mailed_in_the_agreed_words(pgkeeper: Pgkeeper) -> No
         )
         pgkeeper("backup", "--database", "app").exits(FAILED)
         body = mailbox.body()
-    assert mailbox.subject() == "⚠️ AnalyticBot - Backup Alert"
+    assert mailbox.subject() == f"⚠️ AnalyticBot - Backup Alert on {socket.gethostname()}"
     assert mailbox.messages[0]["to"].addresses[0].addr_spec == "owner@example.org"
     lines = [line.strip() for line in body.splitlines() if line.strip()]
     expected = [
+        re.escape(f"From host: {socket.gethostname()}"),
         r"Database: app",
         r"Status: ❌ FAILED",
         r"Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC",

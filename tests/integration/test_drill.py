@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_the_owner_is_told_of_a_drill_that_was_passed(pgkeeper: Pgkeeper, drille
     with mail_server() as mailbox:
         driller.configure(BACKUP_NOTIFY_URLS=f"mailto://127.0.0.1:{mailbox.port}/?from=a@example.org&to=b@example.org")
         report = driller("drill", "run", "--host", host, "--json").exits(DONE).json
-        assert mailbox.subject() == "✅ Zoo - Disaster Recovery Drill Passed"
+        assert mailbox.subject() == f"✅ Zoo - Disaster Recovery Drill Passed on {socket.gethostname()}"
         assert report["drill_id"] in mailbox.body()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -149,6 +150,19 @@ def test_a_full_disk_fails_the_backup_and_keeps_the_older_one(pgkeeper: Pgkeeper
         assert fingerprint(pgkeeper.published()[0]) == before
         assert not pgkeeper.debris()
         pgkeeper("verify", first).exits(DONE)
+
+
+def test_doctor_warns_where_less_is_free_than_the_last_backups_took(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app")
+    with small_disk(pgkeeper.backups, 250):
+        pgkeeper.backup("app")
+        about = [finding["text"] for finding in pgkeeper("doctor", "--json").json["findings"] if finding["subject"] == "BACKUP_DIR"]
+        assert not [text for text in about if "the last backups of all databases took" in text]
+        filler = pgkeeper.backups / "filler"
+        filler.write_bytes(b"x" * (shutil.disk_usage(pgkeeper.backups).free - 8192))
+        about = [finding["text"] for finding in pgkeeper("doctor", "--json").json["findings"] if finding["subject"] == "BACKUP_DIR"]
+        assert [text for text in about if "the last backups of all databases took" in text]
+        filler.unlink()
 
 
 def test_a_disk_that_fills_while_the_dump_is_being_read_back_fails_the_backup(pgkeeper: Pgkeeper) -> None:

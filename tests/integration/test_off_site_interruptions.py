@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from datetime import timedelta
 
@@ -132,7 +133,7 @@ def test_the_owner_hears_of_failing_copies_once_and_not_each_half_hour(pgkeeper:
         pgkeeper.backup("app")
         for _ in range(3):
             pgkeeper("sync").exits(FAILED)
-        assert mailbox.subject() == "⚠️ Zoo - Cloud Sync Alert"
+        assert mailbox.subject() == f"⚠️ Zoo - Cloud Sync Alert on {socket.gethostname()}"
         assert inside.bucket in mailbox.body()
         pgkeeper("backup", "--database", "app").exits(DONE)
     pgkeeper("sync").exits(DONE)

@@ -22,6 +22,7 @@ from pgkeeper.operations.drill_report import DrillReport
 from pgkeeper.operations.drills import DrillList
 from pgkeeper.operations.expire import ExpireReport
 from pgkeeper.operations.jobs import JobList
+from pgkeeper.operations.keep import KeepReport
 from pgkeeper.operations.listing import BackupSummary
 from pgkeeper.operations.notify_test import NotifyReport
 from pgkeeper.operations.pin import PinReport
@@ -63,6 +64,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "undo": UndoReport,
     "resume": ResumeReport,
     "delete": DeleteReport,
+    "keep": KeepReport,
     "expire": ExpireReport,
     "status": StatusReport,
     "stats": StatsReport,

@@ -20,6 +20,7 @@ from pgkeeper.cli import (
     drill,
     expire,
     job,
+    keep,
     listing,
     notify,
     pin,
@@ -33,6 +34,7 @@ from pgkeeper.cli import (
 )
 from pgkeeper.cli.door import print_document
 from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 
 # Typer brings a click of its own and exports of its usage errors only this one's descendant.
@@ -40,6 +42,7 @@ _UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="pgkeeper",
+    cls=WholeSummaries,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,6 +52,7 @@ app.command("list")(listing.command)
 app.command("show")(show.command)
 app.command("verify")(verify.command)
 app.command("restore")(restore.command)
+app.command("keep")(keep.command)
 app.command("pin")(pin.pin_command)
 app.command("unpin")(pin.unpin_command)
 app.command("delete")(delete.command)

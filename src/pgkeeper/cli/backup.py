@@ -8,6 +8,7 @@ import typer
 from pgkeeper.cli.door import Door, JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import AgeOption, DatabasesOption, WaitOption
 from pgkeeper.cli.say import complain, say
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_size
 
@@ -42,7 +43,7 @@ def _show(report: "BackupReport") -> None:
             say(
                 f"{outcome.database}: {'backed up' if report.kept else 'tested'} in {format_duration(outcome.seconds)}, "
                 f"{format_size(outcome.database_bytes or 0)} -> {format_size(outcome.size_bytes or 0)}, "
-                f"{outcome.tables} tables, {outcome.rows} rows"
+                f"{count(outcome.tables or 0, 'table')}, {count(outcome.rows or 0, 'row')}"
             )
             say(f"  {outcome.path}" if report.kept else "  nothing was kept, as asked for")
         elif outcome.status == "skipped":

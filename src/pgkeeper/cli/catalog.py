@@ -7,14 +7,16 @@ import typer
 from pgkeeper.cli.door import JsonOption, finish, open_door
 from pgkeeper.cli.options import FromOption, HostOption
 from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.cli.tables import moment
+from pgkeeper.model.counts import count
 from pgkeeper.model.errors import UsageError
 
 if TYPE_CHECKING:
     from pgkeeper.operations.rebuild_catalog import RebuildReport
     from pgkeeper.operations.rebuild_copies import RebuildCopiesReport
 
-app = typer.Typer(help="The catalog: an index of backups, the history of sizes, and jobs.")
+app = typer.Typer(cls=WholeSummaries, help="The catalog: an index of backups, the history of sizes, and jobs.")
 
 
 @app.callback()
@@ -56,7 +58,7 @@ def rebuild_command(
 
 
 def _show_copies(report: "RebuildCopiesReport") -> None:
-    say(f"{report.where} holds {report.copies} copies of host {report.host}.")
+    say(f"{report.where} holds {count(report.copies, 'copy', 'copies')} of host {report.host}.")
     for database, at in report.newest.items():
         say(f"  {database}: the newest from {moment(at)}")
     if report.adopted:
@@ -64,6 +66,6 @@ def _show_copies(report: "RebuildCopiesReport") -> None:
 
 
 def _show(report: "RebuildReport") -> None:
-    say(f"The catalog knows {report.backups} backups, {report.sizes} sizes of databases and {report.jobs} jobs.")
+    say(f"The catalog knows {count(report.backups, 'backup')}, {count(report.sizes, 'size')} of databases and {count(report.jobs, 'job')}.")
     if report.moved_to:
         say(f"The old one could not be used; it is {report.moved_to} now.")

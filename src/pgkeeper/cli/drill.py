@@ -8,7 +8,9 @@ import typer
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import DatabasesOption, HostOption, WaitOption
 from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.cli.tables import moment, print_facts, print_table
+from pgkeeper.model.counts import count
 from pgkeeper.model.drill import PHASES, RECOVERY
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_size
@@ -17,7 +19,7 @@ from pgkeeper.off_site_settings import OffSite
 if TYPE_CHECKING:
     from pgkeeper.operations.drill_report import DrillOutcome, DrillReport
 
-app = typer.Typer(help="Drills: bring everything back from the bucket and the key alone, and see how long that takes.")
+app = typer.Typer(cls=WholeSummaries, help="Drills: bring everything back from the bucket and the key alone, and see how long that takes.")
 
 
 @app.callback()
@@ -110,13 +112,13 @@ def _show(report: "DrillReport") -> None:
         [
             ("drill", report.drill_id),
             ("result", _result(passed=report.passed)),
-            ("of host", f"{report.host}, {report.copies} copies in {report.where}"),
+            ("of host", f"{report.host}, {count(report.copies, 'copy', 'copies')} in {report.where}"),
             ("done on", f"{report.drilled_on}, PostgreSQL {report.server_version}"),
             ("begun", moment(report.started_at)),
             ("took", format_duration(report.seconds)),
             ("recovery", f"{_duration(report.recovery_seconds)} ({of_recovery})" if of_recovery else "-"),
             ("age of data", _duration(report.age_seconds)),
-            ("compared", f"{sum(compared)} rows in {len(compared)} database{'' if len(compared) == 1 else 's'}"),
+            ("compared", f"{count(sum(compared), 'row')} in {count(len(compared), 'database')}"),
             ("the bucket", listing),
         ]
     )

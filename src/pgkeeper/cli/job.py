@@ -7,6 +7,7 @@ import typer
 
 from pgkeeper.cli.door import JsonOption, open_door
 from pgkeeper.cli.say import say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.cli.tables import moment, print_facts, print_table
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_size
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from pgkeeper.model.job import Job, JobEvent
     from pgkeeper.operations.jobs import JobList
 
-app = typer.Typer(help="What pgkeeper does and did: every backup, check, restore and expiry is a job.")
+_REASON_WIDTH = 100
+
+app = typer.Typer(cls=WholeSummaries, help="What pgkeeper does and did: every backup, check, restore and expiry is a job.")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 
 
@@ -71,7 +74,7 @@ def _show_list(found: "JobList") -> None:
         say("There is no job yet; every backup, check, restore and expiry is one.")
         return
     fleet = len({job.host for job in jobs}) > 1
-    columns = ("JOB", *(("HOST",) if fleet else ()), "STATE", "STARTED", "TOOK", "PHASE")
+    columns = ("JOB", *(("HOST",) if fleet else ()), "STATE", "STARTED", "TOOK", "PHASE OR ERROR")
     rows = [
         (
             job.job_id,
@@ -79,7 +82,7 @@ def _show_list(found: "JobList") -> None:
             job.state,
             moment(job.started_at),
             _took(job),
-            _progress(job) if job.state == "running" else "",
+            _progress(job) if job.state == "running" else _short("; ".join(job.reasons)),
         )
         for job in jobs
     ]
@@ -99,7 +102,7 @@ def _show(job: "Job") -> None:
         ("heard of", moment(job.heartbeat_at)),
         ("ended", moment(job.finished_at) if job.finished_at else ""),
         ("took", _took(job)),
-        ("error", str(job.error) if job.error else ""),
+        *(("error", reason) for reason in job.reasons),
     ]
     print_facts((name, value) for name, value in facts if value)
 
@@ -109,6 +112,11 @@ def _progress(job: "Job") -> str:
         return job.phase
     of = f" of {format_size(job.total_bytes)}" if job.total_bytes else ""
     return f"{job.phase}, {format_size(job.done_bytes)}{of}"
+
+
+def _short(reason: str) -> str:
+    """Return a reason that fits a line of the list; `job show` has all of it."""
+    return reason if len(reason) <= _REASON_WIDTH else f"{reason[: _REASON_WIDTH - 1]}…"
 
 
 def _took(job: "Job") -> str:

@@ -1,6 +1,7 @@
 """`pgkeeper list`."""
 
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +45,9 @@ def command(
 def _show(backups: "tuple[BackupSummary, ...]", databases: list[str], *, asked: bool) -> None:
     if not backups:
         whose = f" of {', '.join(databases)}" if databases else ""
-        say(f"There is no backup{whose} yet; `pgkeeper backup` makes one.")
+        named = "".join(f" --database {quote(name)}" for name in databases)
+        others = "; `pgkeeper list` shows what there is" if databases else ""
+        say(f"There is no backup{whose} yet; `pgkeeper backup{named}` makes one{others}.")
         return
     now = datetime.now(UTC)
     rows = [

@@ -4,8 +4,9 @@ import typer
 
 from pgkeeper.cli.door import JsonOption, open_door
 from pgkeeper.cli.say import say
+from pgkeeper.cli.summaries import WholeSummaries
 
-app = typer.Typer(help="Messages to the owner.")
+app = typer.Typer(cls=WholeSummaries, help="Messages to the owner.")
 
 
 @app.callback()

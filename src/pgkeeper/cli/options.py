@@ -38,7 +38,7 @@ WaitOption = Annotated[
 ]
 FromOption = Annotated[
     StoreName,
-    typer.Option("--from", help="Which copy: the one on this host, or one off site (cloud, or its replica).", show_default="local"),
+    typer.Option("--from", help="Which copy: the one on this host, or one off site (cloud, or its replica).", show_default=True),
 ]
 HostOption = Annotated[
     str,

@@ -10,11 +10,12 @@ from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_d
 from pgkeeper.cli.options import WaitOption, as_duration
 from pgkeeper.cli.pitr_show import show_attach, show_backup, show_check, show_expire, show_verify, show_window
 from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.cli.tables import moment
 from pgkeeper.model.physical_backup import BackupKind
 from pgkeeper.model.repository import RepositoryName
 
-app = typer.Typer(help="Recovery to any second, from physical backups and archived log.")
+app = typer.Typer(cls=WholeSummaries, help="Recovery to any second, from physical backups and archived log.")
 
 _Detachable = Annotated[
     Literal["cloud"], typer.Argument(metavar="cloud", help="The repository off site; the local one is never detached.", show_default=False)

@@ -11,6 +11,7 @@ from pgkeeper.cli.door import Door, JobOption, JsonOption, QuietOption, finish, 
 from pgkeeper.cli.options import DatabaseOption, WaitOption
 from pgkeeper.cli.say import complain, say
 from pgkeeper.cli.tables import moment
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import UsageError
 from pgkeeper.model.repository import RepositoryName
@@ -212,7 +213,7 @@ def _show_replaced(report: "ReplaceClusterReport") -> None:
     say(f"  kept     {f'{report.kept_as}, as it was: remove it when nobody misses anything' if report.kept_as else nothing}")
     say(f"  backup   {report.backup or 'none yet'}")
     if report.tables_read:
-        say(f"  read     a first row of {report.tables_read} tables, those of the catalogs included")
+        say(f"  read     a first row of {count(report.tables_read, 'table')}, those of the catalogs included")
     if report.unchecked:
         why = "see the warnings" if report.warnings else "amcheck is not installed"
         say(f"  unseen   the pages of {', '.join(report.unchecked)}: {why}")

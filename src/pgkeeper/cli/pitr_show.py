@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import moment
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_size
 
@@ -81,7 +82,7 @@ def _show_repository(repository: "RepositoryWindow") -> None:
         return
     rate = repository.added_bytes_per_day
     growth = f", {format_size(rate)} a day come in" if rate is not None else ""
-    backups = "1 backup" if len(repository.backups) == 1 else f"{len(repository.backups)} backups"
+    backups = count(len(repository.backups), "backup")
     say(f"{name}: {backups}, {format_size(repository.size_bytes)}{growth}")
     if not repository.spans:
         say("  nothing can be brought back")

@@ -9,6 +9,7 @@ from pgkeeper.cli.door import Door, JobOption, JsonOption, QuietOption, open_doo
 from pgkeeper.cli.options import BackupArgument, DatabaseOption, FromOption, HostOption, WaitOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import moment
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import UsageError
 
@@ -123,7 +124,7 @@ def _show_replaced(report: "ReplaceReport") -> None:
     age = format_duration((report.replaced_at - report.created_at).total_seconds())
     say(f"{report.database}: replaced in {format_duration(report.seconds)}, down for {format_duration(report.downtime_seconds)}")
     say(f"  from   {report.backup_id}, {age} old")
-    say(f"  equal  {report.tables} tables, {report.rows} rows, sequences, large objects and schema were compared with the backup")
+    say(f"  equal  {_compared(report)}")
     say(f"  kept   {report.kept_as}, as it was; and its backup {report.pre_restore_backup}")
     say(f"  back   pgkeeper restore --undo --database '{report.database}' --confirm RESTORE")
 
@@ -145,9 +146,14 @@ def _show(report: "RestoreReport") -> None:
     age = format_duration((datetime.now(UTC) - report.created_at).total_seconds())
     say(f"{report.database}: restored into {report.target} in {format_duration(report.seconds)}")
     say(f"  from   {report.backup_id}, {age} old")
-    say(f"  equal  {report.tables} tables, {report.rows} rows, sequences, large objects and schema were compared with the backup")
+    say(f"  equal  {_compared(report)}")
     if report.created_roles:
         say(f"  roles  created: {', '.join(report.created_roles)}")
     slow = [f"{name} {format_duration(seconds)}" for name, seconds in report.phases.items() if seconds >= 0.1]
     if slow:
         say(f"  time   {', '.join(slow)}")
+
+
+def _compared(report: "RestoreReport | ReplaceReport") -> str:
+    tables, rows = count(report.tables, "table"), count(report.rows, "row")
+    return f"{tables}, {rows}, sequences, large objects and schema were compared with the backup"

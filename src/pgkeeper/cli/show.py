@@ -6,6 +6,7 @@ from pgkeeper.cli.door import JsonOption, open_door
 from pgkeeper.cli.options import BackupArgument, DatabaseOption, FromOption, HostOption
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import moment, print_facts, print_table
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import IntegrityError
 from pgkeeper.model.sizes import format_size
@@ -46,8 +47,11 @@ def _show(found: "Copy", manifest: "Manifest") -> None:
             ("pinned", _pinned(found)),
             ("cluster", f"{manifest.cluster.label}, PostgreSQL {manifest.cluster.server_version}, on {manifest.cluster.host}"),
             ("database", f"{database.name}, owner {database.owner}, {database.encoding}, {format_size(database.size_bytes)}"),
-            ("size", f"{format_size(manifest.size_bytes)} in {len(manifest.files)} files"),
-            ("content", f"{len(contents.tables)} tables, {contents.rows} rows, {len(contents.sequences)} sequences"),
+            ("size", f"{format_size(manifest.size_bytes)} in {count(len(manifest.files), 'file')}"),
+            (
+                "content",
+                f"{count(len(contents.tables), 'table')}, {count(contents.rows, 'row')}, {count(len(contents.sequences), 'sequence')}",
+            ),
             ("large objects", f"{contents.large_objects.count}, {format_size(contents.large_objects.bytes)}"),
             ("extensions", ", ".join(f"{extension.name} {extension.version}" for extension in database.extensions) or "none"),
         ]

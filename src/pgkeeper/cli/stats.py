@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pgkeeper.cli.door import JsonOption, finish, open_door
 from pgkeeper.cli.say import say
 from pgkeeper.cli.tables import print_table
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_signed_size, format_size
 
@@ -52,7 +53,7 @@ def _row(database: "DatabaseStats") -> tuple[str, ...]:
 
 def _store(store: "StoreStats") -> str:
     late = f"{store.waiting} waiting for {format_duration(store.lag_seconds)}" if store.waiting else "nothing is waiting"
-    held = f"Off site ({store.store}): {store.copies} copies, {format_size(store.size_bytes)}; {late}"
+    held = f"Off site ({store.store}): {count(store.copies, 'copy', 'copies')}, {format_size(store.size_bytes)}; {late}"
     if store.succeeded_at is None:
         return f"{held}; copying never went well yet."
     return f"{held}; copying last went well {format_duration((datetime.now(UTC) - store.succeeded_at).total_seconds())} ago."

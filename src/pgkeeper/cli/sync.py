@@ -8,6 +8,7 @@ import typer
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import WaitOption
 from pgkeeper.cli.say import complain, say
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_size
 
@@ -55,4 +56,4 @@ def _show(report: "SyncReport") -> None:
             say(f"{outcome.backup_id}: copied to {outcome.store} in {format_duration(outcome.seconds)}, {size}{again}")
     for store in report.stores:
         waiting = f"{store.waiting} waiting for {format_duration(store.lag_seconds)}" if store.waiting else "nothing is waiting"
-        say(f"{store.store}: {store.copies} copies, {format_size(store.size_bytes)}, in {store.where}; {waiting}")
+        say(f"{store.store}: {count(store.copies, 'copy', 'copies')}, {format_size(store.size_bytes)}, in {store.where}; {waiting}")

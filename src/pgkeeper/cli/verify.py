@@ -8,6 +8,7 @@ import typer
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import AgeOption, BackupArgument, DatabasesOption, FromOption, HostOption, WaitOption
 from pgkeeper.cli.say import complain, say
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.proof import Level
 
@@ -64,7 +65,7 @@ def _show(report: "VerifyReport") -> None:
         if outcome.status == "done":
             word = "proven" if outcome.level == "restore" else "whole"
             took = format_duration(outcome.seconds)
-            content = f", {outcome.tables} tables, {outcome.rows} rows" if outcome.tables is not None else ""
+            content = f", {count(outcome.tables, 'table')}, {count(outcome.rows or 0, 'row')}" if outcome.tables is not None else ""
             say(f"{outcome.backup_id}: {word} ({outcome.level}) in {took}{content}")
             slow = [f"{name} {format_duration(seconds)}" for name, seconds in outcome.phases.items() if seconds >= 0.1]
             if outcome.recovery_seconds is not None:

@@ -26,7 +26,7 @@ def become_service_user() -> bool:
     if os.geteuid() == entry.pw_uid:
         return False
     if os.geteuid() != 0:
-        raise ConfigurationError(f"pgkeeper must run as root or {SERVICE_USER}", f"this is user id {os.geteuid()}", "try again with sudo")
+        raise ConfigurationError(f"this must be run as root or {SERVICE_USER}", f"this is user id {os.geteuid()}", "try again with sudo")
     parent = leave_terminal()
     os.initgroups(SERVICE_USER, entry.pw_gid)
     os.setgid(entry.pw_gid)

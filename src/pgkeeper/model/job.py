@@ -36,6 +36,15 @@ class Job(BaseModel):
     result: dict[str, Any] | None = None
     error: ErrorInfo | None = None
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return why the job failed: its error, or what failed in its report, each after the database it is about."""
+        if self.error is not None:
+            return (str(self.error),)
+        outcomes = (self.result or {}).get("outcomes")
+        failed = [one for one in outcomes if isinstance(one, dict) and one.get("error")] if isinstance(outcomes, (list, tuple)) else []
+        return tuple(f"{_about(one)}{ErrorInfo.model_validate(one['error'])}" for one in failed)
+
     def seen_from_afar(self, now: datetime) -> "Job":
         """Return the job as somebody on another host sees it: lost when it says that it runs, but has long been silent."""
         silent = self.state == "running" and now - self.heartbeat_at > SILENCE
@@ -50,6 +59,11 @@ class JobEvent(BaseModel):
     at: datetime
     kind: Kind
     text: str
+
+
+def _about(outcome: dict[str, Any]) -> str:
+    database = outcome.get("database")
+    return f"{database}: " if database else ""
 
 
 def new_job_id(operation: str, at: datetime, random: str) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from shlex import quote
 from typing import Literal
 
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.retention import FRESH
 
@@ -78,7 +79,7 @@ class HostFacts:
 
     `standby`: the server is one, and its primary is backed up instead. `held_back`: why expiry may remove nothing at all.
     `archiving_problem`: why the cluster's log gets into no repository, though it should. `interrupted`: what a replacement of the cluster
-    left that nobody is at any more.
+    left that nobody is at any more. `copies` are databases that pgkeeper made as copies, which nobody backs up.
     """
 
     databases: tuple[DatabaseFacts, ...]
@@ -92,6 +93,7 @@ class HostFacts:
     detached: tuple[DetachedFacts, ...] = ()
     archiving_problem: str = ""
     interrupted: str = ""
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,10 @@ def _of_host(facts: HostFacts) -> Iterator[Finding]:
     waiting = sum(database.expirable for database in facts.databases)
     if facts.held_back and waiting:
         hint = "if the clock is right, nothing needs doing: it goes on by itself"
-        yield Finding("problem", "", f"expiry holds back {_count(waiting, 'backup')}: {facts.held_back}", hint)
+        yield Finding("problem", "", f"expiry holds back {count(waiting, 'backup')}: {facts.held_back}", hint)
+    for copy in facts.copies:
+        hint = f"keep it as a database of your own with `pgkeeper keep {quote(copy)}`"
+        yield Finding("remark", copy, "a copy that pgkeeper made, so it is not backed up", hint)
     if facts.standby:
         yield Finding("remark", "", "this server is a standby: its primary is backed up (BACKUP_FROM_STANDBY=true backs it up too)")
 
@@ -188,14 +193,14 @@ def _of_stores(facts: HostFacts, now: datetime) -> Iterator[Finding]:
         hint = "`pgkeeper doctor` looks for the cause, `pgkeeper sync` catches up"
         if store.failing_since is not None:
             age = format_duration(max(0.0, (now - store.failing_since).total_seconds()))
-            waiting = f"; {_count(store.waiting, 'backup')} not there" if store.waiting else ""
+            waiting = f"; {count(store.waiting, 'backup')} not there" if store.waiting else ""
             yield Finding("problem", "", f"copies to {store.store} fail since {age}{waiting}: {store.problem}", hint)
         elif store.waiting_since is not None and now - store.waiting_since > FRESH:
             age = format_duration((now - store.waiting_since).total_seconds())
-            yield Finding("problem", "", f"{_count(store.waiting, 'backup')} not in {store.store} yet, the oldest since {age}", hint)
+            yield Finding("problem", "", f"{count(store.waiting, 'backup')} not in {store.store} yet, the oldest since {age}", hint)
         if store.foreign:
-            count = _count(len(store.foreign), "backup")
-            text = f"{count} in this host's place in {store.store} that it did not send, the newest {store.foreign[0]}"
+            foreign = count(len(store.foreign), "backup")
+            text = f"{foreign} in this host's place in {store.store} that it did not send, the newest {store.foreign[0]}"
             yield Finding("problem", "", text, "is there a clone of this machine? `pgkeeper sync` says what to do")
     if facts.archiving_problem:
         text = f"not every moment can be brought back: {facts.archiving_problem}"
@@ -219,7 +224,7 @@ def _of_database(facts: DatabaseFacts, found: Recoverable, now: datetime) -> Ite
         if backup.pin_problem:
             yield Finding("problem", name, backup.pin_problem)
     if not facts.wanted:
-        text = f"{_count(len(facts.backups), 'backup')} of a database that is not backed up any more: nothing of it expires"
+        text = f"{count(len(facts.backups), 'backup')} of a database that is not backed up any more: nothing of it expires"
         yield Finding("remark", name, text, "`pgkeeper delete` removes what nobody needs")
         return
     if found.recoverable_to is None:
@@ -246,12 +251,8 @@ def _command(verb: str, database: str, *more: str) -> str:
     return f"`{' '.join(('pgkeeper', verb, *more, '--database', quote(database)))}`"
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" + ("" if number == 1 else "s")
-
-
 def headline(problems: Sequence[Finding]) -> str:
     """Return the answer in one line."""
     if not problems:
         return "All is well: nothing needs you."
-    return f"{_count(len(problems), 'thing')} {'needs' if len(problems) == 1 else 'need'} you."
+    return f"{count(len(problems), 'thing')} {'needs' if len(problems) == 1 else 'need'} you."

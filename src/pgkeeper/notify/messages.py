@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import ErrorInfo, IntegrityError
 from pgkeeper.model.manifest import Manifest
@@ -23,6 +24,10 @@ class Message:
 
     subject: str
     text: str
+
+    def sent_by(self, host: str) -> "Message":
+        """Return the message with the host that it comes from in subject and text: several hosts may share a project's name."""
+        return Message(f"{self.subject} on {host}", f"From host: {host}\n{self.text}")
 
 
 def backup_failed(
@@ -93,7 +98,7 @@ def database_replaced(project: str, database: str, backup_id: str, kept_as: str,
         f"Database: {database}\n\n"
         f"Status: ✅ RESTORED\n"
         f"Time: {now.astimezone(UTC).strftime(_TIME)}\n"
-        f"Backup: {backup_id}, {rows} rows\n"
+        f"Backup: {backup_id}, {count(rows, 'row')}\n"
         f"Downtime: {format_duration(downtime)}\n\n"
         f"The database as it was before is kept as {kept_as}.\n"
         f"To go back: pgkeeper restore --undo --database '{database}' --confirm RESTORE\n",

@@ -4,6 +4,7 @@ URLs hold secrets: whatever is said about one names only its scheme and host.
 """
 
 import logging
+import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -13,19 +14,21 @@ _SILENT = logging.CRITICAL + 1
 
 
 def send(message: Message, urls: Sequence[str]) -> list[str]:
-    """Send `message` to each URL and return a line for each that could not be reached (nothing when all were).
+    """Send `message`, with this host's name in subject and text, to each URL.
 
-    Apprise bounds each connection to a few seconds. What it logs is not passed on, since it may quote URLs.
+    Returns a line for each that could not be reached (nothing when all were). Apprise bounds each connection to a few seconds. What it
+    logs is not passed on, since it may quote URLs.
     """
     import apprise
 
     logging.getLogger("apprise").setLevel(_SILENT)
+    told = message.sent_by(socket.gethostname())
     problems = []
     for number, url in enumerate(urls, start=1):
         target = apprise.Apprise()
         if not target.add(url):
             problems.append(f"notification {number} ({public_name(url)}): Apprise does not know such an address")
-        elif not target.notify(title=message.subject, body=message.text, body_format=apprise.NotifyFormat.TEXT):
+        elif not target.notify(title=told.subject, body=told.text, body_format=apprise.NotifyFormat.TEXT):
             problems.append(f"notification {number} ({public_name(url)}): could not be delivered")
     return problems
 

@@ -15,7 +15,7 @@ from pgkeeper.operations.reports import Message, shared_status
 from pgkeeper.operations.resume import resume_first
 from pgkeeper.operations.size_history import remember_backup
 from pgkeeper.operations.tell_owner import tell_backup_failed
-from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
+from pgkeeper.postgres.facts import ClusterIdentity, databases_to_back_up, identify
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
 from pgkeeper.stores.local_copy import LocalCopy
@@ -100,7 +100,7 @@ def _survey(request: BackupRequest, settings: Settings) -> tuple[ClusterIdentity
         named = request.databases or settings.databases
         if "" in named:
             raise UsageError("a database's name is empty")
-        return cluster, tuple(dict.fromkeys(named)) if named else list_databases(session)
+        return cluster, tuple(dict.fromkeys(named)) if named else databases_to_back_up(session)
 
 
 def _left_to_primary(cluster: ClusterIdentity, settings: Settings) -> bool:

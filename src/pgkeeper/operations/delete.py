@@ -29,7 +29,9 @@ def delete(backup_id: str, confirmation: str, settings: Settings, source: StoreN
     store = copies_in(settings, source)
     store.find(backup_id)
     if confirmation != CONFIRMATION:
-        raise RefusedError(f"backup {backup_id} was not deleted", "deleting cannot be undone", f"confirm with --confirm {CONFIRMATION}")
+        place = "" if source == "local" else f" --from {source}"
+        hint = f"if you are sure: `pgkeeper delete {backup_id}{place} --confirm {CONFIRMATION}`"
+        raise RefusedError(f"backup {backup_id} was not deleted", "deleting cannot be undone", hint)
     with store_lock(settings) if source == "local" else off_site_lock(settings, source):
         backup = store.find(backup_id)
         if backup.pinned():

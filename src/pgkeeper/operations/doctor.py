@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pgkeeper.host.disk_space import used_percent
 from pgkeeper.host.sandbox import require_sandbox
 from pgkeeper.model.damage import KEEP_IT
 from pgkeeper.model.errors import PgkeeperError, RefusedError
@@ -16,9 +17,9 @@ from pgkeeper.operations.examine_off_site import examine_off_site
 from pgkeeper.operations.examine_pitr import examine_pitr
 from pgkeeper.operations.findings import Finding, problem_found
 from pgkeeper.operations.listing import examine_backups
-from pgkeeper.operations.places import catalog, server
+from pgkeeper.operations.places import catalog, local_store, server
 from pgkeeper.operations.reports import Message
-from pgkeeper.postgres.facts import ClusterIdentity, identify, list_databases
+from pgkeeper.postgres.facts import ClusterIdentity, databases_to_back_up, identify, list_databases
 from pgkeeper.postgres.load.logins import require_login
 from pgkeeper.postgres.programs import program
 from pgkeeper.postgres.server import CONFLICT_HINT, Session, require_superuser, told
@@ -45,7 +46,7 @@ def doctor(settings: Settings) -> DoctorReport:
     Changes nothing but for a file written and removed in each place, an object in each bucket, and a catalog begun where there is none, or
     a damaged one.
     """
-    findings = [*_settings(settings), *_places(settings), _sandbox(settings)]
+    findings = [*_settings(settings), *_places(settings), *_room(settings), _sandbox(settings)]
     try:
         with server(settings).connect_maintenance() as session, told("looking at the cluster"):
             findings.extend(_cluster(session, settings))
@@ -90,13 +91,32 @@ def _places(settings: Settings) -> Iterator[Finding]:
             yield Finding(level="problem", subject=name, text=f"cannot write {path}: {error.strerror}", hint=hint)
             continue
         usage = shutil.disk_usage(path)
-        used = 100 * (usage.total - usage.free) / usage.total
+        used = used_percent(path)
         text = f"{path}: {format_size(usage.free)} free, {used:.0f} % of the disk used"
         # 85 % is the strategy's disk_space_low.
         level: Literal["ok", "warning"] = "warning" if used > 85 else "ok"
         yield Finding(level=level, subject=name, text=text, hint="free some space" if level == "warning" else "")
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             yield Finding(level="warning", subject=name, text=f"{path} is open to others", hint=f"chmod 700 {path}")
+
+
+def _room(settings: Settings) -> Iterator[Finding]:
+    """Tell where the next backup of all databases will not fit: what the newest of each takes is what it needs again."""
+    newest: dict[tuple[str, str], int] = {}
+    try:
+        for backup in local_store(settings).backups():
+            place = (backup.cluster, backup.database)
+            if place not in newest and backup.readable():
+                newest[place] = backup.manifest().size_bytes
+        free = shutil.disk_usage(settings.dir).free
+    except (PgkeeperError, OSError):
+        # What can't be read or written is said elsewhere.
+        return
+    needed = sum(newest.values())
+    if free < needed:
+        text = f"{format_size(free)} are free in {settings.dir}, and the last backups of all databases took {format_size(needed)}"
+        hint = "free some space; `pgkeeper expire --dry-run` says why each backup is kept"
+        yield Finding(level="warning", subject="BACKUP_DIR", text=text, hint=hint)
 
 
 def _sandbox(settings: Settings) -> Finding:
@@ -124,7 +144,7 @@ def _cluster(session: Session, settings: Settings) -> Iterator[Finding]:
     for name in _PROGRAMS:
         yield _tried(name, lambda name=name: str(program(name, cluster.major)))  # type: ignore[misc]
     existing = list_databases(session)
-    wanted = settings.databases or existing
+    wanted = settings.databases or databases_to_back_up(session)
     missing = sorted(set(wanted) - set(existing))
     if missing:
         hint = f"correct BACKUP_DATABASES; there are: {', '.join(existing)}"

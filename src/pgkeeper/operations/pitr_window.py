@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from pgkeeper.model.counts import count
 from pgkeeper.model.coverage import Barrier, Gap, Span
 from pgkeeper.model.errors import ErrorInfo, PgkeeperError
 from pgkeeper.model.physical_backup import PhysicalBackup
@@ -117,4 +118,4 @@ def _warnings(found: dict[RepositoryName, RepositoryContents], settings: Setting
             if not backup.whole:
                 yield f"backup {backup.label} in repository {name} has damaged pages: they were damaged in production as it was made"
         if contents.info.older:
-            yield f"repository {name} also has {contents.info.older} backups from before an upgrade: they are not part of the window"
+            yield f"repository {name} also has {count(contents.info.older, 'backup')} from before an upgrade: not part of the window"

@@ -13,6 +13,7 @@ from pathlib import Path
 from pgkeeper.host.owned import not_ours
 from pgkeeper.host.used_space import bytes_in
 from pgkeeper.model.cluster_replacement import ClusterReplacement
+from pgkeeper.model.counts import count
 from pgkeeper.model.errors import OperationFailed, RefusedError
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.cluster_exchange import Exchanged, exchange_in_place
@@ -181,7 +182,7 @@ def _lost_log(data: Path) -> str:
     waiting = waiting_for_archive(data)
     if shut_down and not waiting:
         return ""
-    files = f", {len(waiting)} files and" if waiting else ","
+    files = f", {count(len(waiting), 'file')} and" if waiting else ","
     return f"PostgreSQL does not run, and the end of its log is not archived{files} what was written last: it is lost then"
 
 

@@ -2,7 +2,9 @@
 
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from pgkeeper.host.disk_space import used_percent
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.growth import growth_per_day, newest_of_each_day
 from pgkeeper.off_site_settings import OffSite
@@ -12,7 +14,7 @@ from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.size_history import remember_look, size_history
 from pgkeeper.operations.waiting import waiting_for
-from pgkeeper.postgres.facts import database_statistics, identify, list_databases
+from pgkeeper.postgres.facts import database_statistics, databases_to_back_up, identify
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
 
@@ -93,7 +95,7 @@ def stats(settings: Settings) -> StatsReport:
     with reached.connect_maintenance() as session, told("looking at the cluster"):
         require_superuser(session)
         cluster = identify(session)
-        names = settings.databases or list_databases(session)
+        names = settings.databases or databases_to_back_up(session)
     measured = []
     for name in names:
         own = [backup for backup in backups if (backup.cluster, backup.database) == (cluster.label, name)]
@@ -113,7 +115,7 @@ def stats(settings: Settings) -> StatsReport:
         backups_bytes=sum(backup.size_bytes or 0 for backup in backups if "local" in backup.stores),
         disk_total_bytes=usage.total,
         disk_free_bytes=usage.free,
-        disk_used_percent=round(100 * (usage.total - usage.free) / usage.total, 1),
+        disk_used_percent=round(used_percent(settings.dir if settings.dir.exists() else Path("/")), 1),
     )
 
 

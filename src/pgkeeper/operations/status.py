@@ -1,10 +1,11 @@
 """One screen about what can be had back, and what needs the owner. Reads only, and answers while the server is down."""
 
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
+from pgkeeper.host.disk_space import used_percent
 from pgkeeper.model.damage import removal_advice
 from pgkeeper.model.errors import IntegrityError, PgkeeperError, is_damage
 from pgkeeper.model.retention import Held, decide
@@ -18,7 +19,8 @@ from pgkeeper.operations.places import local_store, server
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settling import look_at_clock
 from pgkeeper.operations.waiting import waiting_for
-from pgkeeper.postgres.facts import identify, list_databases
+from pgkeeper.postgres.copy_mark import list_copies
+from pgkeeper.postgres.facts import databases_to_back_up, identify
 from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
 from pgkeeper.stores.copy import Copy
@@ -114,26 +116,26 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
     except PgkeeperError as error:
         store_problem = str(error)
     server_problem, standby = "", False
-    cluster, names = "", tuple[str, ...]()
+    cluster, names, copies = "", tuple[str, ...](), tuple[str, ...]()
     try:
-        cluster, names, standby = _wanted(settings)
+        cluster, names, copies, standby = _wanted(settings)
     except PgkeeperError as error:
         server_problem = str(error)
     groups: dict[tuple[str, str], list[LocalCopy]] = {(cluster, name): [] for name in names}
     for backup in backups:
         groups.setdefault((backup.cluster, backup.database), []).append(backup)
     known_by_backups = bool(server_problem) or standby
-    usage = shutil.disk_usage(settings.dir if settings.dir.exists() else "/")
     return HostFacts(
         databases=tuple(
             _database(*place, group, settings, now, wanted=known_by_backups or (place[0] == cluster and place[1] in names))
             for place, group in sorted(groups.items())
         ),
-        disk_used_percent=round(100 * (usage.total - usage.free) / usage.total, 1),
+        disk_used_percent=round(used_percent(settings.dir if settings.dir.exists() else Path("/")), 1),
         owner_is_told=bool(settings.notify_urls),
         server_problem=server_problem,
         store_problem=store_problem,
         standby=standby,
+        copies=copies,
         held_back=look_at_clock(settings, now).held_back(now),
         off_site=_off_site(backups, settings, now),
         archiving_problem=look_at_archiving(settings).problem if settings.pitr_enabled and not server_problem else "",
@@ -160,13 +162,15 @@ def _newest_copies(settings: Settings) -> dict[tuple[str, str], datetime]:
     return newest
 
 
-def _wanted(settings: Settings) -> tuple[str, tuple[str, ...], bool]:
-    """Return the cluster's label, the databases that are to be backed up there, and whether it is a standby that is left to its primary."""
+def _wanted(settings: Settings) -> tuple[str, tuple[str, ...], tuple[str, ...], bool]:
+    """Return the cluster's label, the databases to back up there, pgkeeper's copies, and whether it is a standby left to its primary."""
     with server(settings).connect_maintenance() as session, told("looking at the cluster"):
         require_superuser(session)
         cluster = identify(session)
         left_to_primary = cluster.standby and not settings.from_standby
-        return cluster.label, () if left_to_primary else settings.databases or list_databases(session), left_to_primary
+        wanted = () if left_to_primary else settings.databases or databases_to_back_up(session)
+        copies = () if left_to_primary else tuple(name for name in list_copies(session) if name not in wanted)
+        return cluster.label, wanted, copies, left_to_primary
 
 
 def _database(cluster: str, database: str, backups: Sequence[Copy], settings: Settings, now: datetime, *, wanted: bool) -> DatabaseFacts:

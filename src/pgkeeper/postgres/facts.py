@@ -18,6 +18,7 @@ from pgkeeper.model.manifest import (
     Setting,
     Tablespace,
 )
+from pgkeeper.postgres.copy_mark import COPY_MARK, list_copies
 from pgkeeper.postgres.server import Session
 
 _OLDEST = 140000
@@ -189,7 +190,10 @@ def read_database(maintenance: Session, session: Session, name: str) -> Database
     raw = row["database"]
     inside = _one(session, _INSIDE)
     settings = [
-        setting for found in maintenance.execute(_DATABASE_SETTINGS, (name,)) for setting in _settings(found["role"], found["settings"])
+        setting
+        for found in maintenance.execute(_DATABASE_SETTINGS, (name,))
+        for setting in _settings(found["role"], found["settings"])
+        if setting.name != COPY_MARK
     ]
     privileges = None
     if raw["datacl"] is not None:
@@ -218,6 +222,12 @@ def read_database(maintenance: Session, session: Session, name: str) -> Database
         size_bytes=row["size"],
         tablespaces_used=tuple(found["name"] for found in used),
     )
+
+
+def databases_to_back_up(session: Session) -> tuple[str, ...]:
+    """Return the databases that `all` means: those of `list_databases` that are not copies of pgkeeper's."""
+    copies = set(list_copies(session))
+    return tuple(name for name in list_databases(session) if name not in copies)
 
 
 def list_databases(session: Session) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from psycopg import sql
 
 from pgkeeper.model.manifest import DatabaseFacts, Privilege, Setting
+from pgkeeper.postgres.copy_mark import mark_copy
 from pgkeeper.postgres.server import Server, Session
 from pgkeeper.postgres.stored_settings import setting_value, try_setting
 from pgkeeper.postgres.tablespaces import tablespaces
@@ -117,7 +118,8 @@ def open_database(session: Session, partial: str, name: str, facts: DatabaseFact
     """Give the finished database owner, privileges, settings, comment, limit and its name, all at once; `closed` leaves nobody in.
 
     Settings come last, since some (read-only) would stand in our own way. Whoever is in the database is sent away first: monitoring that
-    visits every database must not cost a restore. Returns warnings about settings that this server does not take.
+    visits every database must not cost a restore.
+    Under another name than its original's it is marked as a copy. Returns warnings about settings that this server does not take.
     """
     warnings: list[str] = []
     database = sql.Identifier(partial)
@@ -141,6 +143,8 @@ def open_database(session: Session, partial: str, name: str, facts: DatabaseFact
         for setting in facts.settings:
             warnings.extend(_set(session, database, setting))
         session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(database, sql.Identifier(name)))
+        if name != facts.name:
+            mark_copy(session, name)
     return warnings
 
 
@@ -150,6 +154,7 @@ def set_aside(session: Session, partial: str, name: str) -> None:
     with session.transaction():
         session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0").format(sql.Identifier(partial)))
         session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(partial), sql.Identifier(name)))
+        mark_copy(session, name)
 
 
 def _send_everyone_away(session: Session, name: str) -> None:

@@ -5,6 +5,7 @@ import time
 from psycopg import sql
 
 from pgkeeper.model.errors import OperationFailed
+from pgkeeper.postgres.copy_mark import mark_copy, unmark_copy
 from pgkeeper.postgres.server import Session
 
 _SESSIONS_SECONDS = 30
@@ -55,11 +56,16 @@ def keep_for_superusers(session: Session, oid: int) -> None:
 
 
 def swap(session: Session, old_oid: int, aside: str, new_oid: int) -> None:
-    """Give the new database the old one's name and open it; the old one is called `aside` and stays closed. All at once, or not at all."""
+    """Give the new database the old one's name and open it; the old one is called `aside` and stays closed.
+
+    The one put aside is marked as a copy, the other no longer. All at once, or not at all.
+    """
     name, waiting = name_of(session, old_oid), name_of(session, new_oid)
     with session.transaction():
         session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(aside)))
         session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(waiting), sql.Identifier(name)))
+        mark_copy(session, aside)
+        unmark_copy(session, name)
         session.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
 
 

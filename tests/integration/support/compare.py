@@ -30,9 +30,9 @@ select json_build_object(
     'settings', (
         select json_object_agg(
             case setrole when 0 then '' else pg_get_userbyid(setrole) end,
-            (select array_agg(s order by s) from unnest(setconfig) s) order by setrole
+            (select array_agg(s order by s) from unnest(setconfig) s where not starts_with(s, 'pgkeeper.copy=')) order by setrole
         )
-        from pg_db_role_setting where setdatabase = d.oid
+        from pg_db_role_setting where setdatabase = d.oid and not starts_with(setconfig[1], 'pgkeeper.copy=')
     )
 )::text
 from pg_database d join pg_tablespace t on t.oid = dattablespace where datname = %s

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
-from pgkeeper.cli.app import run
+from pgkeeper.cli.app import app, run
 
 
 def test_the_version_is_told_without_importing_a_library() -> None:
@@ -64,3 +66,17 @@ def test_an_unforeseen_error_is_one_line_without_a_traceback(capsys: pytest.Capt
     assert capsys.readouterr().err == (
         "pgkeeper: pgkeeper failed: an unforeseen ZeroDivisionError: boom (the log holds the details; please report it)\n"
     )
+
+
+def _helps(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from _helps(command, (*path, name))
+
+
+def test_help_cuts_no_summary_and_names_each_default_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    for path in _helps(typer.main.get_command(app)):
+        assert run([*path, "--help"]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "..." not in said.replace("]...", "]"), path
+        assert "[default: (" not in said, path

@@ -1,5 +1,11 @@
 """Sending messages."""
 
+import http.server
+import json
+import socket
+import threading
+from typing import Any
+
 import pytest
 
 from pgkeeper.notify.messages import Message
@@ -33,3 +39,24 @@ def test_one_dead_address_does_not_hide_another(caplog: pytest.LogCaptureFixture
     assert len(problems) == 2
     captured = capfd.readouterr()
     assert SECRET not in caplog.text + captured.out + captured.err + str(problems)
+
+
+def test_every_message_names_its_host_in_subject_and_text() -> None:
+    received: list[dict[str, Any]] = []
+
+    class Webhook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Webhook) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert send(MESSAGE, [f"json://127.0.0.1:{server.server_port}/"]) == []
+        thread.join()
+    assert received[0]["title"] == f"subject on {socket.gethostname()}"
+    assert received[0]["message"].splitlines() == [f"From host: {socket.gethostname()}", "text"]
