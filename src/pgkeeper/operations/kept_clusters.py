@@ -82,6 +82,12 @@ def kept_directories(settings: Settings, *, measured: bool = True) -> tuple[Kept
     return tuple(found)
 
 
+def names_left(settings: Settings) -> tuple[str, ...]:
+    """Return the names of all recovered clusters and kept directories."""
+    recovered = (one.name for one in recovered_clusters(settings, measured=False))
+    return (*recovered, *(one.name for one in kept_directories(settings, measured=False)))
+
+
 def interrupted_replacements(settings: Settings) -> tuple[InterruptedReplacement, ...]:
     """Return the replacements of the cluster that have not come to their end."""
     return tuple(

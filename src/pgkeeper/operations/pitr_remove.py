@@ -54,7 +54,8 @@ def pitr_remove(name: str, confirmation: str, settings: Settings, wait: timedelt
 
 
 def _find(name: str, settings: Settings) -> RecoveredCluster | KeptDirectory:
-    found = [one for one in (*recovered_clusters(settings), *kept_directories(settings)) if one.name == name]
+    there: list[RecoveredCluster | KeptDirectory] = [*recovered_clusters(settings), *kept_directories(settings)]
+    found = [one for one in there if one.name == name]
     if not found:
         raise UsageError(f"there is no recovered cluster and no kept directory {name}", "", "`pgkeeper pitr list` names them")
     if len(found) > 1:

@@ -10,7 +10,7 @@ from pgkeeper.model.repository import REPOSITORIES, RepositoryName
 from pgkeeper.model.restore_point import Mark
 from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.failures import as_error_info
-from pgkeeper.operations.kept_clusters import kept_directories, recovered_clusters
+from pgkeeper.operations.kept_clusters import names_left
 from pgkeeper.operations.pitr import attached, detached, require_pitr
 from pgkeeper.operations.pitr_archiving import Archiving, look_at_archiving
 from pgkeeper.operations.pitr_coverage import RepositoryContents, look_into
@@ -93,7 +93,7 @@ def window(settings: Settings) -> WindowReport:
         archiving=archiving,
         repositories=tuple(repositories),
         marks=marks,
-        left=tuple(one.name for one in (*recovered_clusters(settings, measured=False), *kept_directories(settings, measured=False))),
+        left=names_left(settings),
         warnings=tuple(warnings),
     )
 
