@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .support.archive import Archive, archived
-from .support.product import DONE, FAILED, INTEGRITY
+from .support.product import BUSY, DONE, FAILED, INTEGRITY
 from .support.waiting import wait_until
 from .support.workspace import Workspace
 
@@ -62,6 +62,8 @@ def test_what_a_killed_proof_left_goes_with_the_next(archive: Archive) -> None:
     before = proven(archive)
     with archive.pgkeeper.start(*PROVE) as running:
         wait_until(lambda: list((archive.pgkeeper.state / "pitr" / "side").glob("*/data/postmaster.pid")), "a server beside")
+        # Nobody takes a proof's cluster away while it is at work.
+        archive.pgkeeper("pitr", "remove", "test-proof", "--confirm", "test-proof", "--json").exits(BUSY)
         running.signal(signal.SIGKILL)
         running.process.wait()
     assert left(archive)

@@ -53,6 +53,13 @@ def directories(archive: Archive) -> list[str]:
     return sorted(path.name.partition("-2")[0] for path in archive.cluster.data.parent.glob(f"{archive.cluster.data.name}*"))
 
 
+def kept(archive: Archive) -> list[tuple[str, bool]]:
+    """Which data directories `pitr list` says are kept, and whether an undoing needs them; their tablespaces' files are named, too."""
+    found = archive.pitr("list").exits(DONE).json["kept"]
+    assert all(len(one["paths"]) == 2 and one["size_bytes"] > 1_000_000 for one in found)
+    return [(one["paths"][0], one["undo_needs_it"]) for one in found]
+
+
 def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_recovered(archive: Archive, unit: ServerUnit) -> None:
     at = archive.write(1)
     archive.write(2)
@@ -71,6 +78,7 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
         (str(archive.cluster.data.parent / "fast"),)
     ]
     assert unit.history() == ["stop", "start"]
+    assert kept(archive) == [(replaced["kept_as"], True)]
 
     archive.write(3)
     archive.switch()
@@ -78,6 +86,7 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     assert archive.numbers() == [1, 2]
     assert (undone["timeline"], undone["archived"]) == (3, True)
     assert directories(archive) == ["main-data", "main-data.after"]
+    assert kept(archive) == [(undone["kept_as"], False)]
     assert "no replacement" in archive.pitr("undo", "--confirm", "RESTORE").exits(USAGE).error
 
     archive.write(4)
@@ -102,6 +111,39 @@ def test_production_goes_back_and_forward_again_and_what_comes_later_can_be_reco
     assert archive.numbers() == [1]
     assert again["timeline"] == 4
     assert directories(archive) == ["main-data", "main-data.after", "main-data.before"]
+    kept_directories_go_by_name_and_production_never_does(archive, Path(undone["kept_as"]), Path(again["kept_as"]))
+
+
+def kept_directories_go_by_name_and_production_never_does(archive: Archive, older: Path, way_back: Path) -> None:
+    """What the replacements of a test have kept is removed, whatever stands in the way at first."""
+    confirmed = (older.name, "--confirm", older.name)
+    assert archive.pitr("remove", older.name).exits(DONE).json["removed"] is False
+    archive.pitr("remove", older.name, "--confirm", "RESTORE").exits(REFUSED)
+    production = archive.cluster.data
+    archive.pitr("remove", production.name, "--confirm", production.name).exits(USAGE)
+
+    (older / "theirs").touch()
+    assert "is not postgres's own" in archive.pitr("remove", *confirmed).exits(REFUSED).error
+    (older / "theirs").unlink()
+    moved = older.rename(older.with_name("moved"))
+    older.symlink_to(production)
+    assert "it is a link" in archive.pitr("remove", *confirmed).exits(REFUSED).error
+    older.unlink()
+    moved.rename(older)
+    assert kept(archive) == [(str(way_back), True), (str(older), False)]
+
+    # As a removal leaves it that is killed in the middle.
+    older.rename(older.with_name(f".{older.name}.removing"))
+    (older.with_name(f".{older.name}.removing") / "PG_VERSION").unlink()
+    assert [one["half_removed"] for one in archive.pitr("list").exits(DONE).json["kept"]] == [False, True]
+    assert archive.pitr("remove", *confirmed).exits(DONE).json["removed"] is True
+    archive.pitr("remove", *confirmed).exits(USAGE)
+    assert kept(archive) == [(str(way_back), True)]
+    gone = archive.pitr("remove", way_back.name, "--confirm", way_back.name).exits(DONE)
+    assert "cannot be undone any more" in gone.warnings
+    assert directories(archive) == ["main-data"]
+    assert list((production.parent / "fast").glob(".pgkeeper-*/*")) == []
+    assert archive.numbers() == [1]
 
 
 def test_production_goes_back_twice_each_time_to_an_earlier_moment(archive: Archive, unit: ServerUnit) -> None:

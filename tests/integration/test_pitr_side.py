@@ -396,3 +396,32 @@ def test_in_a_gap_nothing_is_recovered_and_the_gap_is_named(archive: Archive, mo
     assert first in archive.pitr("restore", "--target-time", at.isoformat()).exits(REFUSED).error
     assert "gap" in archive.pitr("restore", "--latest").exits(REFUSED).error
     assert found(archive, restore(archive, "--target-time", moments[2].isoformat())) == "1,2"
+
+
+def test_recovered_clusters_are_listed_wherever_they_lie_until_they_are_removed(
+    archive: Archive, moments: dict[int, datetime], workspace: Workspace
+) -> None:
+    elsewhere = workspace.directory("elsewhere") / "mine"
+    here = restore(archive, "--target-time", moments[1].isoformat())
+    restore(archive, "--target-time", moments[1].isoformat(), "--to-dir", str(elsewhere))
+    archive.pgkeeper("pitr", "stop", str(elsewhere)).exits(DONE)
+    listed = archive.pitr("list").exits(DONE).json
+    found = {one["directory"]: (one["state"], one["running"], one["port"]) for one in listed["recovered"]}
+    assert found == {here["directory"]: ("recovered", True, here["port"]), str(elsewhere): ("recovered", False, here["port"])}
+    assert all(one["size_bytes"] > 1_000_000 and one["since"] for one in listed["recovered"])
+    assert listed["timeline"] == 1
+    assert set(archive.pitr("window").exits(DONE).json["left"]) == {Path(here["directory"]).name, "mine"}
+    told = [one["text"] for one in archive.pgkeeper("status", "--json").json["findings"] if "recovered cluster" in one["text"]]
+    assert sorted(text.rpartition(", ")[2] for text in told) == ["running", "stopped"]
+    assert [one["label"] for one in listed["repositories"][0]["backups"]] == [here["backup"]]
+    assert "running, port 5432" in archive.pgkeeper("pitr", "list").exits(DONE).stdout
+    assert archive.pitr("remove", "mine").exits(DONE).json["removed"] is False
+    assert archive.pitr("remove", "mine", "--confirm", "mine").exits(DONE).json["paths"] == [str(elsewhere)]
+    assert not elsewhere.exists()
+    running = Path(here["directory"])
+    archive.pitr("remove", running.name, "--confirm", "mine").exits(REFUSED)
+    assert archive.psql_at(running, "select 1") == "1"
+    assert [one["directory"] for one in archive.pitr("list").exits(DONE).json["recovered"]] == [here["directory"]]
+    assert archive.pitr("remove", running.name, "--confirm", running.name).exits(DONE).json["running"] is True
+    assert not running.exists()
+    assert archive.pitr("list").exits(DONE).json["recovered"] == []

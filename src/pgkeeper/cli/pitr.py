@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pgkeeper.cli import pitr_restore
+from pgkeeper.cli import pitr_kept, pitr_restore
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import WaitOption, as_duration
 from pgkeeper.cli.pitr_show import show_attach, show_backup, show_check, show_expire, show_verify, show_window
@@ -27,6 +27,8 @@ def _group() -> None:
     """Recovery to any second, from physical backups and archived log."""
 
 
+app.command("list")(pitr_kept.list_command)
+app.command("remove")(pitr_kept.remove_command)
 app.command("restore")(pitr_restore.restore_command)
 app.command("undo")(pitr_restore.undo_command)
 app.command("resume")(pitr_restore.resume_command)

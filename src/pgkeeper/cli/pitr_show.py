@@ -69,6 +69,8 @@ def show_window(report: "WindowReport") -> None:
     _show_archiving(report.archiving)
     for mark in report.marks:
         say(f"mark {mark.name}: {moment(mark.at)}, {mark.lsn} on timeline {mark.timeline}")
+    if report.left:
+        say(f"left by recoveries: {', '.join(report.left)}; `pgkeeper pitr list` says more")
 
 
 def _show_repository(repository: "RepositoryWindow") -> None:

@@ -87,3 +87,9 @@ def kept_directory(data: str, stamp: str, kind: Literal["before", "after", "next
 def kept_tablespace(location: str, stamp: str, kind: Literal["before", "after", "next"]) -> str:
     """Return where a tablespace's files are kept, or wait: within its location, since its parent may be somebody else's."""
     return str(PurePath(location) / f".pgkeeper-{kind}-{stamp}")
+
+
+def kept_by(moves: Sequence[Move]) -> tuple[str, ...]:
+    """Return where the renames of an exchange have put what production used before: the data directory's place first, where it had one."""
+    filled = {move.target for move in moves}
+    return tuple(move.target for move in moves if move.source in filled)

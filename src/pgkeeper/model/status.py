@@ -74,12 +74,23 @@ class DetachedFacts:
 
 
 @dataclass(frozen=True)
+class LeftFacts:
+    """What a recovery has left on the host under a `name`: a recovered cluster (`running` or not), or files kept by a replacement."""
+
+    name: str
+    recovered: bool
+    running: bool
+    since: datetime | None
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """Everything `judge` looks at. `server_problem`, `store_problem`: why one of them can't be read, with the next step.
 
     `standby`: the server is one, and its primary is backed up instead. `held_back`: why expiry may remove nothing at all.
     `archiving_problem`: why the cluster's log gets into no repository, though it should. `interrupted`: what a replacement of the cluster
-    left that nobody is at any more. `copies` are databases that pgkeeper made as copies, which nobody backs up.
+    left that nobody is at any more. `copies` are databases that pgkeeper made as copies, which nobody backs up. `left`: recovered clusters and
+    kept directories.
     """
 
     databases: tuple[DatabaseFacts, ...]
@@ -94,6 +105,7 @@ class HostFacts:
     archiving_problem: str = ""
     interrupted: str = ""
     copies: tuple[str, ...] = ()
+    left: tuple[LeftFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,6 +221,13 @@ def _of_stores(facts: HostFacts, now: datetime) -> Iterator[Finding]:
         since = f" since {format_duration(max(0.0, (now - repository.since).total_seconds()))}" if repository.since else ""
         text = f"repository {repository.repository} is detached{since}: no log is archived there"
         yield Finding("problem", "", text, f"when it can be reached again: `pgkeeper pitr attach {repository.repository}`")
+    for left in facts.left:
+        since = f" for {format_duration(max(0.0, (now - left.since).total_seconds()))}" if left.since else ""
+        kind = (
+            f"a recovered cluster, {'running' if left.running else 'stopped'}" if left.recovered else "kept by a replacement of the cluster"
+        )
+        text = f"{left.name} is there{since}: {kind}"
+        yield Finding("remark", "", text, f"when nobody needs it any more: `pgkeeper pitr remove {left.name} --confirm {left.name}`")
 
 
 def _of_database(facts: DatabaseFacts, found: Recoverable, now: datetime) -> Iterator[Finding]:

@@ -43,10 +43,14 @@ def prove_recovery(repository: RepositoryName, settings: Settings, progress: Pro
     The proof is written down. Raises PgkeeperError: BusyError while another one is at it, IntegrityError for damaged pages. What a killed
     one left goes with the next.
     """
-    with exclusive(settings.state_dir, "pitr proof", "a proof of recovery"):
+    directory = settings.pitr_dir / f"{settings.pitr_stanza}-proof"
+    # The second keeps away who would stop or remove what lies there.
+    with (
+        exclusive(settings.state_dir, "pitr proof", "a proof of recovery"),
+        exclusive(settings.state_dir, f"side {directory}", f"a recovery into {directory}"),
+    ):
         began = time.monotonic()
         planned = plan_wish(RecoveryWish(latest=True, source=repository), settings, progress)
-        directory = settings.pitr_dir / f"{settings.pitr_stanza}-proof"
         marker = SideMarker(
             state="begun", system_identifier=planned.contents.info.system_identifier, made_at=datetime.now(UTC),
             target=target_told(planned), repository=repository, backup=planned.plan.backup, timeline=planned.plan.timeline,

@@ -14,6 +14,7 @@ from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.asked_before import asked_for, require_same
 from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish
+from pgkeeper.operations.recovered_places import remember_place
 from pgkeeper.operations.recovery import Recovery, size_of, target_told
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.side_place import (
@@ -146,6 +147,8 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
             request_id=request.request_id, asked=_asked(request),
             repository=request.wish.source, backup=planned.plan.backup, timeline=planned.plan.timeline,
         )  # fmt: skip
+        require_place(directory, productions_places(settings), size_of(planned))
+        remember_place(settings, directory)
         cluster = claim(directory, marker, productions_places(settings), size_of(planned))
         recovery = Recovery(planned, cluster, settings, progress)
         with _told_where_it_stays(cluster):

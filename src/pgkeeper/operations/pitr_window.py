@@ -11,6 +11,7 @@ from pgkeeper.model.repository import REPOSITORIES, RepositoryName
 from pgkeeper.model.restore_point import Mark
 from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.failures import as_error_info
+from pgkeeper.operations.kept_clusters import names_left
 from pgkeeper.operations.pitr import attached, detached, require_pitr
 from pgkeeper.operations.pitr_archiving import Archiving, look_at_archiving
 from pgkeeper.operations.pitr_coverage import RepositoryContents, look_into
@@ -48,13 +49,17 @@ class RepositoryWindow(Message):
 
 
 class WindowReport(Message):
-    """The window, and how the log gets there. `archiving.error` says why the server could not be asked."""
+    """The window, and how the log gets there. `archiving.error` says why the server could not be asked.
+
+    `left` names what `pitr list` shows of recoveries.
+    """
 
     stanza: str
     checked_at: datetime
     archiving: Archiving
     repositories: tuple[RepositoryWindow, ...]
     marks: tuple[Mark, ...]
+    left: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -89,6 +94,7 @@ def window(settings: Settings) -> WindowReport:
         archiving=archiving,
         repositories=tuple(repositories),
         marks=marks,
+        left=names_left(settings),
         warnings=tuple(warnings),
     )
 

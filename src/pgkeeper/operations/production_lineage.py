@@ -71,6 +71,12 @@ def production_lineage(settings: Settings, system_identifier: str, histories: Ma
     return replace(_lineage(seen.timeline, seen.history, known), seen_at=seen.at)
 
 
+def current_timeline(settings: Settings, system_identifier: str) -> int | None:
+    """Return the timeline that production is on, as its server says, else its files; None where neither is the repository's cluster."""
+    found = _of_server(settings, system_identifier) or _of_files(settings, system_identifier)
+    return found[0] if found else None
+
+
 def _lineage(timeline: int, history: str, known: set[int]) -> Lineage:
     parents = {parent for parent, _ in named_in(timeline, history)}
     return Lineage(timeline, way_to(timeline, history), frozenset({timeline} | parents | known))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.model.errors import RefusedError
+from pgkeeper.operations.recovered_places import forget_place
 from pgkeeper.operations.side_place import marker_of, remove, require_side
 from pgkeeper.settings import Settings
 
@@ -28,6 +29,7 @@ def stop_side(directory: Path, settings: Settings, *, clear: bool) -> None:
     with _alone(directory, settings):
         if clear:
             remove(cluster)
+            forget_place(settings, directory)
         else:
             cluster.stop()
 

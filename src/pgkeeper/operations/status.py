@@ -9,8 +9,9 @@ from pgkeeper.host.disk_space import used_percent
 from pgkeeper.model.damage import removal_advice
 from pgkeeper.model.errors import IntegrityError, PgkeeperError, is_damage
 from pgkeeper.model.retention import Held, decide
-from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, OffSiteFacts, headline, judge
+from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, LeftFacts, OffSiteFacts, headline, judge
 from pgkeeper.operations.interrupted_cluster import interrupted_cluster
+from pgkeeper.operations.kept_clusters import kept_directories, recovered_clusters
 from pgkeeper.operations.off_site import known_off_site
 from pgkeeper.operations.pitr import detached
 from pgkeeper.operations.pitr_archiving import look_at_archiving
@@ -141,6 +142,18 @@ def _facts(settings: Settings, now: datetime) -> HostFacts:
         archiving_problem=look_at_archiving(settings).problem if settings.pitr_enabled and not server_problem else "",
         interrupted=interrupted_cluster(settings),
         detached=tuple(DetachedFacts(name, detached_since(settings, name)) for name in detached(settings) if settings.pitr_enabled),
+        left=_left(settings),
+    )
+
+
+def _left(settings: Settings) -> tuple[LeftFacts, ...]:
+    """Return what recoveries have left; what is at work has left nothing yet."""
+    if not settings.pitr_enabled:
+        return ()
+    recovered = [one for one in recovered_clusters(settings, measured=False) if not (one.state == "begun" and one.at_work)]
+    return (
+        *(LeftFacts(one.name, recovered=True, running=one.running, since=one.since) for one in recovered),
+        *(LeftFacts(one.name, recovered=False, running=False, since=one.since) for one in kept_directories(settings, measured=False)),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, headline, judge
+from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, LeftFacts, headline, judge
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 KEPT = "keep it: its checksums and contents are right"
@@ -34,6 +34,19 @@ HEALTHY = HostFacts(databases=(database(backup(3), backup(27, proven_days=1)),),
 
 def problems(facts: HostFacts) -> list[str]:
     return [finding.text for finding in judge(facts, NOW).findings if finding.level == "problem"]
+
+
+def test_what_recoveries_have_left_is_named_and_nobody_has_to_come() -> None:
+    left = (
+        LeftFacts("main-1", recovered=True, running=True, since=NOW - timedelta(days=2)),
+        LeftFacts("main.before-1", recovered=False, running=False, since=None),
+    )
+    findings = judge(replace(HEALTHY, left=left), NOW).findings
+    assert [(finding.level, finding.text) for finding in findings] == [
+        ("remark", "main-1 is there for 2 d: a recovered cluster, running"),
+        ("remark", "main.before-1 is there: kept by a replacement of the cluster"),
+    ]
+    assert "`pgkeeper pitr remove main-1 --confirm main-1`" in findings[0].hint
 
 
 def test_a_healthy_host_needs_nobody() -> None:
