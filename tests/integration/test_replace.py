@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from typing import Any
 
 import pytest
@@ -64,6 +65,13 @@ def undo(pgkeeper: Pgkeeper, *arguments: str) -> dict[str, Any]:
     return report
 
 
+def pasted(pgkeeper: Pgkeeper, line: str) -> dict[str, Any]:
+    """Return the report of a command that was printed, taken apart by bash as if it had been pasted."""
+    split = ["bash", "-c", f'pgkeeper() {{ printf "%s\\0" "$@"; }}; {line}']
+    words = subprocess.run(split, check=True, capture_output=True, text=True).stdout.split("\0")[:-1]
+    return dict(pgkeeper(*words, "--json").exits(DONE).json)
+
+
 def assert_all_there(pgkeeper: Pgkeeper, writer: Writer) -> None:
     """Fail unless every row that was acknowledged is in the database it went into."""
     names = {oid: name for name, oid in databases(pgkeeper).items()}
@@ -91,6 +99,16 @@ def test_the_database_holds_the_backup_and_the_old_one_is_kept(pgkeeper: Pgkeepe
     saved = pgkeeper("show", report["pre_restore_backup"], "--json").exits(DONE).json["manifest"]
     assert saved["purpose"] == "pre_restore"
     assert next(table["rows"] for table in saved["contents"]["tables"] if table["name"] == "kept") == 150
+
+
+@pytest.mark.parametrize("name", ['-O\'Brien "x" $(id)\n`id`'])
+def test_the_way_back_can_be_pasted_as_it_is_printed(pgkeeper: Pgkeeper, name: str) -> None:
+    pgkeeper.create_database(name)
+    text = pgkeeper("restore", pgkeeper.backup(name), "--replace", "--confirm", "RESTORE").exits(DONE).stdout
+    (line,) = [line.partition(" back ")[2] for line in text.splitlines() if line.startswith("  back ")]
+    report = pasted(pgkeeper, line)
+    assert report["database"] == name
+    pgkeeper.databases.update(found for found in databases(pgkeeper) if found not in {"postgres", "template0", "template1"})
 
 
 def test_without_the_word_nothing_happens_but_age_and_size_are_shown(pgkeeper: Pgkeeper, app: str) -> None:

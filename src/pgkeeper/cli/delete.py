@@ -8,6 +8,7 @@ from pgkeeper.cli.door import JsonOption, open_door
 from pgkeeper.cli.options import FromOption
 from pgkeeper.cli.say import say
 from pgkeeper.model.copy import StoreName
+from pgkeeper.model.shell import quoted
 
 
 def command(
@@ -26,7 +27,7 @@ def command(
     if report.remaining == 0:
         door.warn(
             f"database {report.database} has no good backup{_there(report.store)} now; "
-            f"`pgkeeper backup --database {report.database}` makes one"
+            f"`pgkeeper backup --database {quoted(report.database)}` makes one"
         )
 
 

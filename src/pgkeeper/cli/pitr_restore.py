@@ -1,6 +1,5 @@
 """`pgkeeper pitr restore` and `pgkeeper pitr stop`."""
 
-import shlex
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import UsageError
 from pgkeeper.model.repository import RepositoryName
+from pgkeeper.model.shell import quoted
 
 if TYPE_CHECKING:
     from pgkeeper.operations.pitr_restore import PitrRestorePlan, PitrRestoreReport
@@ -39,7 +39,7 @@ def restore_command(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--target-name", metavar="NAME", help="A mark (`pgkeeper pitr mark`).", show_default=False)
+        str | None, typer.Option("--target-name", metavar="NAME", help="What `pgkeeper pitr mark NAME` named.", show_default=False)
     ] = None,
     xid: Annotated[int | None, typer.Option("--target-xid", metavar="XID", help="A transaction.", show_default=False)] = None,
     lsn: Annotated[str | None, typer.Option("--target-lsn", metavar="LSN", help="A position in the log.", show_default=False)] = None,
@@ -229,7 +229,7 @@ def _show_plan(plan: "PitrRestorePlan") -> None:
 
 
 def _psql(host: str, port: int) -> str:
-    return shlex.join(["psql", "-h", host, "-p", str(port)])
+    return f"psql -h {quoted(host)} -p {port}"
 
 
 def _show(door: Door, report: "PitrRestoreReport") -> None:
@@ -241,4 +241,4 @@ def _show(door: Door, report: "PitrRestoreReport") -> None:
         say(f"  table    {path}")
     if report.phases:
         say(f"  time     {', '.join(f'{name} {format_duration(seconds)}' for name, seconds in report.phases.items() if seconds >= 0.1)}")
-    say(f"  end      pgkeeper pitr stop {report.directory} --remove")
+    say(f"  end      pgkeeper pitr stop {quoted(report.directory)} --remove")

@@ -12,6 +12,7 @@ from pgkeeper.cli.tables import moment
 from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import UsageError
+from pgkeeper.model.shell import quoted
 
 if TYPE_CHECKING:
     from pgkeeper.operations.replace import ReplaceReport
@@ -126,7 +127,7 @@ def _show_replaced(report: "ReplaceReport") -> None:
     say(f"  from   {report.backup_id}, {age} old")
     say(f"  equal  {_compared(report)}")
     say(f"  kept   {report.kept_as}, as it was; and its backup {report.pre_restore_backup}")
-    say(f"  back   pgkeeper restore --undo --database '{report.database}' --confirm RESTORE")
+    say(f"  back   pgkeeper restore --undo --database {quoted(report.database)} --confirm RESTORE")
 
 
 def _show_undone(report: "UndoReport") -> None:

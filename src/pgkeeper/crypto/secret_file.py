@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from pgkeeper.model.errors import ConfigurationError
+from pgkeeper.model.shell import quoted
 
 _MAX_BYTES = 64 << 10
 
@@ -21,14 +22,14 @@ def read_secret_file(path: Path, variable: str) -> bytes:
         # Without waiting: a named pipe must not hold us up before we see what it is.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        hint = f"chown postgres {path}" if error.errno == errno.EACCES else ""
+        hint = f"chown postgres {quoted(path)}" if error.errno == errno.EACCES else ""
         raise ConfigurationError(what, error.strerror or "", hint) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigurationError(what, "it is no regular file")
         if status.st_uid not in {0, os.geteuid()}:
-            raise ConfigurationError(what, f"it belongs to user id {status.st_uid}, who could change it", f"chown postgres {path}")
+            raise ConfigurationError(what, f"it belongs to user id {status.st_uid}, who could change it", f"chown postgres {quoted(path)}")
         if status.st_mode & 0o077:
             raise ConfigurationError(what, "others than its owner may read or change it", f"chmod 600 {path}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:

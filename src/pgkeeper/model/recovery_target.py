@@ -54,17 +54,17 @@ class Target(BaseModel):
     exclusive: bool = False
 
     def describe(self) -> str:
-        """Return it in words for people, times in UTC."""
+        """Return it in words for people, times in UTC: a noun, which a sentence can go back to."""
         match self.kind:
             case "time":
                 assert self.at is not None
-                return f"{'before ' if self.exclusive else ''}{show_time(self.at, 'UTC')}"
+                return f"{'the moment before ' if self.exclusive else ''}{show_time(self.at, 'UTC')}"
             case "name":
-                return f"mark {self.name}"
+                return f"the mark {self.name}"
             case "xid":
-                return f"{'before' if self.exclusive else 'after'} transaction {self.xid}"
+                return f"the moment {'before' if self.exclusive else 'after'} transaction {self.xid}"
             case "lsn":
-                return f"{'before ' if self.exclusive else ''}position {self.lsn}"
+                return f"{'the moment before ' if self.exclusive else ''}position {self.lsn}"
             case "immediate":
                 return "the end of the backup"
             case "latest":

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from shlex import quote
 from typing import Literal
 
 from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.retention import FRESH
+from pgkeeper.model.shell import quoted
 
 PROOF_AGE = timedelta(days=8)
 """A database is proven once a week; a day later it is overdue."""
@@ -244,7 +244,7 @@ def _of_database(facts: DatabaseFacts, found: Recoverable, now: datetime) -> Ite
             yield Finding("problem", name, backup.pin_problem)
     if not facts.wanted:
         text = f"{count(len(facts.backups), 'backup')} of a database that is not backed up any more: nothing of it expires"
-        yield Finding("remark", name, text, "`pgkeeper delete` removes what nobody needs")
+        yield Finding("remark", name, text, f"`pgkeeper list --database {quoted(name)}` shows what there is; delete what nobody needs")
         return
     if found.recoverable_to is None:
         yield Finding("problem", name, "there is no good backup of it", f"make one with {_command('backup', name)}")
@@ -267,7 +267,7 @@ def _of_proofs(name: str, found: Recoverable, now: datetime) -> Iterator[Finding
 
 
 def _command(verb: str, database: str, *more: str) -> str:
-    return f"`{' '.join(('pgkeeper', verb, *more, '--database', quote(database)))}`"
+    return f"`{' '.join(('pgkeeper', verb, *more, '--database', quoted(database)))}`"
 
 
 def headline(problems: Sequence[Finding]) -> str:

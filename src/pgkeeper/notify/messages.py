@@ -10,6 +10,7 @@ from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.errors import ErrorInfo, IntegrityError
 from pgkeeper.model.manifest import Manifest
+from pgkeeper.model.shell import quoted
 from pgkeeper.model.sizes import format_size
 
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
@@ -101,7 +102,7 @@ def database_replaced(project: str, database: str, backup_id: str, kept_as: str,
         f"Backup: {backup_id}, {count(rows, 'row')}\n"
         f"Downtime: {format_duration(downtime)}\n\n"
         f"The database as it was before is kept as {kept_as}.\n"
-        f"To go back: pgkeeper restore --undo --database '{database}' --confirm RESTORE\n",
+        f"To go back: pgkeeper restore --undo --database {quoted(database)} --confirm RESTORE\n",
     )
 
 

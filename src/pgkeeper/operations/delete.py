@@ -35,7 +35,7 @@ def delete(backup_id: str, confirmation: str, settings: Settings, source: StoreN
     with store_lock(settings) if source == "local" else off_site_lock(settings, source):
         backup = store.find(backup_id)
         if backup.pinned():
-            raise RefusedError(f"backup {backup_id} was not deleted", "it is pinned", f"first: pgkeeper unpin {backup_id}")
+            raise RefusedError(f"backup {backup_id} was not deleted", "it is pinned", f"first: `pgkeeper unpin {backup_id}`")
         store.delete(backup)
     if source != "local":
         with ledger_change(settings, bucket_settings(settings, source)) as change:

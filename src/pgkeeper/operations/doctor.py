@@ -187,7 +187,7 @@ def _backups(settings: Settings) -> Iterator[Finding]:
         if backup.difference:
             yield Finding(level="problem", subject="backups", text=backup.difference, hint=KEEP_IT)
         if backup.created_at > datetime.now(UTC):
-            hint = "was the clock wrong? Then `pgkeeper delete` it"
+            hint = f"was the clock wrong? Then `pgkeeper delete {backup.backup_id} --confirm DELETE`"
             yield Finding(level="warning", subject="backups", text=f"{backup.backup_id} claims to be from the future", hint=hint)
     yield Finding(level="ok", subject="backups", text=f"{len(backups)}, the newest {backups[0].backup_id}")
 

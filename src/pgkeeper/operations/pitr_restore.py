@@ -12,6 +12,7 @@ from pgkeeper.host.logs import log
 from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
+from pgkeeper.model.shell import quoted
 from pgkeeper.operations.asked_before import asked_for, require_same
 from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish
 from pgkeeper.operations.recovered_places import remember_place
@@ -168,7 +169,7 @@ def _told_where_it_stays(cluster: SideCluster) -> Iterator[None]:
     try:
         yield
     except PgkeeperError as error:
-        stays = f"what was written stays in {cluster.directory}: `pgkeeper pitr stop {cluster.directory} --remove` removes it"
+        stays = f"what was written stays in {cluster.directory}: `pgkeeper pitr stop {quoted(cluster.directory)} --remove` removes it"
         raise error.hinting(stays) from error
     except KeyboardInterrupt:
         with suppress(OperationFailed):
@@ -245,7 +246,7 @@ def _export(request: PitrRestoreRequest, directory: Path, marker: SideMarker) ->
             for table in request.exports
         )
     except PgkeeperError as error:
-        there = f"the cluster is recovered all the same, in {directory}: `pgkeeper pitr stop {directory} --remove` ends it"
+        there = f"the cluster is recovered all the same, in {directory}: `pgkeeper pitr stop {quoted(directory)} --remove` ends it"
         raise error.hinting(there) from error
     marker = marker.model_copy(update={"exports": exports})
     mark(directory, marker)
@@ -255,5 +256,5 @@ def _export(request: PitrRestoreRequest, directory: Path, marker: SideMarker) ->
 def _warnings_of_before(directory: Path) -> tuple[str, ...]:
     if side_cluster(directory).running:
         return ("this request was done before; what was recovered then is still there",)
-    hint = f"`pgkeeper pitr start {directory}` starts it again; `pgkeeper pitr stop {directory} --remove` removes it"
+    hint = f"`pgkeeper pitr start {quoted(directory)}` starts it again; `pgkeeper pitr stop {quoted(directory)} --remove` removes it"
     return (f"this request was done before, but the server in {directory} was stopped since; {hint}",)

@@ -172,7 +172,9 @@ def replay_of(planned: Planned) -> Replay:
 def target_told(planned: Planned) -> str:
     """Return in words to which moment a recovery goes."""
     target = planned.plan.target
-    return target.describe() if target.at is None else show_time(target.at, planned.zone) + (" (exclusive)" if target.exclusive else "")
+    if target.at is None:
+        return target.describe()
+    return ("the moment before " if target.exclusive else "") + show_time(target.at, planned.zone)
 
 
 def size_of(planned: Planned) -> int:

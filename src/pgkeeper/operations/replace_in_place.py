@@ -15,6 +15,7 @@ from pgkeeper.host.used_space import bytes_in
 from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.model.counts import count
 from pgkeeper.model.errors import OperationFailed, RefusedError
+from pgkeeper.model.shell import quoted
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.cluster_exchange import Exchanged, exchange_in_place
 from pgkeeper.operations.cluster_replacements import ClusterJournal
@@ -149,7 +150,9 @@ def require_possible_in_place(planned: Planned, production: Production, location
     for place in used:
         # pgBackRest gives every file its owner, and would end in the middle.
         if (theirs := not_ours(place)) is not None:
-            raise RefusedError(f"{data} cannot be written over", f"{theirs} is not postgres's own", f"chown -h postgres:postgres {theirs}")
+            raise RefusedError(
+                f"{data} cannot be written over", f"{theirs} is not postgres's own", f"chown -h postgres:postgres {quoted(theirs)}"
+            )
     _require_same(data, planned.contents.info.system_identifier)
     size = size_of(planned)
     room = shutil.disk_usage(data if data.exists() else data.parent).free

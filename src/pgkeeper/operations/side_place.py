@@ -12,6 +12,7 @@ from pgkeeper.host.apart import lies_in
 from pgkeeper.host.durable import fsync_directory, replace_file
 from pgkeeper.model.errors import OperationFailed, PgkeeperError, RefusedError, UsageError
 from pgkeeper.model.repository import RepositoryName
+from pgkeeper.model.shell import quoted
 from pgkeeper.model.sizes import format_size
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
@@ -108,7 +109,7 @@ def require_place(directory: Path, places: Iterable[Path], needed_bytes: int) ->
         if before is None:
             raise RefusedError(f"{directory} is not empty", "what lies there is not a side cluster's", "choose another one, or empty it")
         if before.state == "recovered":
-            hint = f"`pgkeeper pitr stop {directory} --remove` ends and removes it"
+            hint = f"`pgkeeper pitr stop {quoted(directory)} --remove` ends and removes it"
             raise RefusedError(f"{directory} holds a side cluster", f"recovered to {before.target}", hint)
     else:
         _require_room(directory, needed_bytes)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pgkeeper.model.errors import OperationFailed
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.repository import name_of
+from pgkeeper.model.shell import quoted
 from pgkeeper.pgbackrest.program import IMPATIENT, PgBackRest, PgBackRestFailed
 
 _SECONDS = 300.0
@@ -56,7 +57,7 @@ def _repository(repository: int, stanza: str, document: dict[str, Any] | None) -
     code, message = status["code"], str(status["message"])
     if document is None or code not in (0, _NO_BACKUP) or not document["db"]:
         problems = [one["status"]["message"] for one in document["repo"]] if document else []
-        hint = f"create it with `pgbackrest --stanza={stanza} stanza-create`, or deploy again" if code in _STANZA_MISSING else ""
+        hint = f"create it with `pgbackrest --stanza={quoted(stanza)} stanza-create`, or deploy again" if code in _STANZA_MISSING else ""
         shape = StanzaMissing if code in _STANZA_MISSING else PgBackRestFailed
         raise shape(f"repository {name_of(repository)} cannot be used", "; ".join(problems) or message, hint)
     current = document["db"][-1]

@@ -219,9 +219,9 @@ def test_a_transaction_is_known_by_its_number_with_or_without_epoch() -> None:
 
 def test_a_target_is_described_with_its_time_in_utc() -> None:
     assert target(time="2026-11-26 13:00:00.25+01").describe() == "2026-11-26 12:00:00.25 UTC"
-    assert target(time="2026-11-26 12:00Z", exclusive=True).describe() == "before 2026-11-26 12:00:00 UTC"
-    assert target(xid=1234, exclusive=True).describe() == "before transaction 1234"
-    assert target(xid=1234).describe() == "after transaction 1234"
+    assert target(time="2026-11-26 12:00Z", exclusive=True).describe() == "the moment before 2026-11-26 12:00:00 UTC"
+    assert target(xid=1234, exclusive=True).describe() == "the moment before transaction 1234"
+    assert target(xid=1234).describe() == "the moment after transaction 1234"
     every = [
         target(name="x"),
         target(lsn="0/3000000"),
