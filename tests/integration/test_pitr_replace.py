@@ -208,6 +208,16 @@ def test_without_the_word_or_the_helper_nothing_happens(archive: Archive) -> Non
     assert directories(archive) == before
 
 
+def test_a_time_without_a_zone_is_shown_in_the_servers_own_zone_whatever_is_asked_for(archive: Archive) -> None:
+    archive.cluster.execute("alter system set timezone = 'Europe/Berlin'")
+    archive.cluster.query("select pg_reload_conf()")
+    asked = ("restore", "--target-time", "2026-11-26 12:00")
+    for more in ((), ("--dry-run",), REPLACE, ("--replace", "--dry-run"), (*REPLACE, "--in-place"), (*REPLACE, "--request-id", "ticket-9")):
+        said = archive.pitr(*asked, *more).exits(USAGE).error
+        assert "write 2026-11-26 12:00 UTC or 2026-11-26 12:00 Europe/Berlin" in said, more
+    assert "is ambiguous" in archive.pitr("restore", "--target-time", "2026-07-01 12:00 CET", *REPLACE).exits(USAGE).error
+
+
 def test_a_cluster_that_is_lost_comes_back(archive: Archive, unit: ServerUnit) -> None:
     archive.write(1)
     archive.switch()

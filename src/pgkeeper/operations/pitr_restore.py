@@ -12,8 +12,8 @@ from pgkeeper.host.logs import log
 from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
-from pgkeeper.operations.asked_before import asked_for, require_same
-from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish
+from pgkeeper.operations.asked_before import require_same
+from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish, understand
 from pgkeeper.operations.recovery import Recovery, size_of, target_told
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.side_place import (
@@ -97,7 +97,9 @@ def plan_pitr_restore(request: PitrRestoreRequest, settings: Settings, progress:
     Writes nothing; but for a moment that has only just passed production ends the segment that it writes, and its log is waited for.
     """
     directory = _directory(request, settings, datetime.now(UTC))
-    before = _done_before(request, directory)
+    understood = understand(request.wish, settings)
+    asked = understood.in_words(request.exports, request.database)
+    before = _done_before(request, asked, directory)
     if before is not None:
         missing = _exports_missing(request, before)
         tables = f"; {', '.join(request.exports)} would be copied out of it" if missing else ""
@@ -111,7 +113,7 @@ def plan_pitr_restore(request: PitrRestoreRequest, settings: Settings, progress:
             reason=f"done before: {directory} holds the cluster, recovered to {before.target}{tables}",
             size_bytes=None,
         )
-    planned = plan_wish(request.wish, settings, progress)
+    planned = plan_wish(understood, settings, progress)
     require_place(directory, productions_places(settings), size_of(planned))
     return PitrRestorePlan(
         target=target_told(planned),
@@ -134,16 +136,18 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
     began = time.monotonic()
     at = datetime.now(UTC)
     directory = _directory(request, settings, at)
+    understood = understand(request.wish, settings)
+    asked = understood.in_words(request.exports, request.database)
     with exclusive(settings.state_dir, f"side {directory}", f"a recovery into {directory}", request.wait):
-        before = _done_before(request, directory)
+        before = _done_before(request, asked, directory)
         if before is not None and _exports_missing(request, before):
             return _report(_export(request, directory, before), directory, began)
         if before is not None:
             return _report(before, directory, began, changed=False, warnings=_warnings_of_before(directory))
-        planned = plan_wish(request.wish, settings, progress)
+        planned = plan_wish(understood, settings, progress)
         marker = SideMarker(
             state="begun", system_identifier=planned.contents.info.system_identifier, made_at=at, target=target_told(planned),
-            request_id=request.request_id, asked=_asked(request),
+            request_id=request.request_id, asked=asked,
             repository=request.wish.source, backup=planned.plan.backup, timeline=planned.plan.timeline,
         )  # fmt: skip
         cluster = claim(directory, marker, productions_places(settings), size_of(planned))
@@ -211,11 +215,7 @@ def _directory(request: PitrRestoreRequest, settings: Settings, at: datetime) ->
     return settings.pitr_dir / f"{settings.pitr_stanza}-{named}"
 
 
-def _asked(request: PitrRestoreRequest) -> str:
-    return asked_for(request.wish, request.exports, request.database)
-
-
-def _done_before(request: PitrRestoreRequest, directory: Path) -> SideMarker | None:
+def _done_before(request: PitrRestoreRequest, asked: str, directory: Path) -> SideMarker | None:
     """Return what is known of the side cluster that the same request made; None where there is none, or it was not finished.
 
     Raises RefusedError when the request was another one.
@@ -225,7 +225,7 @@ def _done_before(request: PitrRestoreRequest, directory: Path) -> SideMarker | N
     marker = marker_of(directory)
     if marker is None or marker.state != "recovered" or marker.request_id != request.request_id:
         return None
-    require_same(request.request_id, marker.asked, _asked(request))
+    require_same(request.request_id, marker.asked, asked)
     return marker
 
 
