@@ -188,6 +188,13 @@ def test_a_request_is_done_once(archive: Archive, unit: ServerUnit) -> None:
     archive.write(5)
     again = archive.pitr("restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
     assert (again["changed"], again["replacement_id"]) == (False, first["replacement_id"])
+    assert (again["archived"], again["backup"]) == (True, first["backup"])
+    # The backup of what production became goes, by whatever hand: that it was made once does not bring anything back.
+    archive.pgbackrest("expire", f"--set={first['backup']}")
+    again = archive.pitr("restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1", "--dry-run").exits(DONE).json
+    assert (again["would_change"], "a full one would be made" in again["reason"]) == (True, True)
+    again = archive.pitr("restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
+    assert (again["changed"], again["backup"] in (None, first["backup"])) == (False, False)
     assert archive.numbers() == [1, 5]
     archive.pitr("undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE)
     assert archive.pitr("undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE).json["changed"] is False

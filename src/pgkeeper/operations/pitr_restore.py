@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import OperationFailed, PgkeeperError
+from pgkeeper.model.errors import OperationFailed, PgkeeperError, UsageError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.asked_before import require_same
@@ -38,6 +41,8 @@ _DIGITS = 12
 class PitrRestoreRequest(Message):
     """A recovery beside production. `to_dir` is made where nothing is said; `exports` are tables of `database`, as `schema.table`.
 
+    Raises UsageError (exit status 2) for `exports` without a `database`, and for a relative `to_dir`.
+
     A `request_id` makes the request repeatable: while the side cluster that it made is there, nothing more is done. It stands for one
     `to_dir`, if any is said.
     """
@@ -48,6 +53,14 @@ class PitrRestoreRequest(Message):
     database: str | None = None
     request_id: str | None = None
     wait: timedelta = timedelta()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.exports and not self.database:
+            raise UsageError("tables are copied out of one database", "no database is named", "say in which database the tables are")
+        if self.to_dir is not None and not self.to_dir.is_absolute():
+            raise UsageError("the directory to recover into must be an absolute path", str(self.to_dir), "begin it with /")
+        return self
 
 
 class PitrRestorePlan(Message):
@@ -236,10 +249,10 @@ def _exports_missing(request: PitrRestoreRequest, before: SideMarker) -> bool:
 def _export(request: PitrRestoreRequest, directory: Path, marker: SideMarker) -> SideMarker:
     """Copy the tables out that are asked for; return what the directory says of itself then."""
     cluster = side_cluster(directory)
+    assert request.database is not None
     try:
         exports = tuple(
-            export_table(cluster.server, major_of(cluster.data), request.database or "postgres", table, directory / "export")
-            for table in request.exports
+            export_table(cluster.server, major_of(cluster.data), request.database, table, directory / "export") for table in request.exports
         )
     except PgkeeperError as error:
         there = f"the cluster is recovered all the same, in {directory}: `pgkeeper pitr stop {directory} --remove` ends it"

@@ -8,6 +8,7 @@ from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.operations.asked_before import replaced_before
+from pgkeeper.operations.done_cluster import planned_again
 from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.pitr_request import plan_wish, understand
@@ -52,7 +53,8 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
     understood = understand(request.wish, settings)
     done, begun = replaced_before("replace", request.request_id, understood.in_words(), settings)
     if done is not None:
-        return _known(done, would_change=False, reason=f"done before, as {done.replacement_id}; production may have changed since")
+        would_change, reason = planned_again(done, settings)
+        return _known(done, would_change=would_change, reason=reason)
     if begun is not None:
         return _known(begun, would_change=True, reason=f"{begun.replacement_id} is at work, or was interrupted and would be settled first")
     planned = plan_wish(understood, settings, progress, all_read=request.in_place)

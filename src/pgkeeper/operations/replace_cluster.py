@@ -9,12 +9,13 @@ from pgkeeper.model.errors import RefusedError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import CONFIRMATION
 from pgkeeper.operations.asked_before import replaced_before
+from pgkeeper.operations.done_cluster import done_again
 from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish, understand
 from pgkeeper.operations.production import Production, Replacing, find_production, require_helpers
 from pgkeeper.operations.recovery import target_told
 from pgkeeper.operations.replace_beside import ReplaceBeside
-from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport, as_before, finished
+from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport, finished
 from pgkeeper.operations.replace_in_place import ReplaceInPlace, cost_in_place
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import settle_clusters
@@ -49,7 +50,7 @@ def replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress
         asked = understood.in_words()
         before, _ = replaced_before("replace", request.request_id, asked, settings)
         if before is not None:
-            return as_before(before)
+            return done_again(before, settings, progress)
         planned = plan_wish(understood, settings, progress, all_read=request.in_place)
         production = find_production(settings)
         _require_confirmed(request, planned, production)
