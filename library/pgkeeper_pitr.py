@@ -275,10 +275,6 @@ def contradiction(params: dict[str, Any]) -> str:
         return f"replace excludes {' and '.join(asked)}" if asked else ""
     if params["in_place"]:
         return "in_place is for replace: a recovery beside writes over nothing"
-    if given(params["exports"]) and not given(params["database"]):
-        return "exports need database"
-    if given(params["to_dir"]) and not Path(params["to_dir"]).is_absolute():
-        return "to_dir must be an absolute path"
     return ""
 
 
@@ -358,14 +354,15 @@ def main() -> None:
     if not module.check_mode and (missing := unconfirmed(params)):
         fail(module, missing, exit_status=6)
     enter(module, would=intention(params), changed=True)
-    plan_it, do_it = choose(params)
 
     def preview(settings: Settings) -> dict[str, Any]:
+        plan_it, _ = choose(params)
         plan = plan_it(settings).model_dump(mode="json")
         done = {} if plan["would_change"] else {"msg": plan["reason"]}
         return {"changed": plan["would_change"], "plan": plan, "diff": difference(plan), **done}
 
     def work(settings: Settings) -> dict[str, Any]:
+        _, do_it = choose(params)
         report = do_it(settings)
         status = getattr(report, "exit_status", 0)
         return {"report": report.model_dump(mode="json"), **({"exit_status": status} if status else {})}

@@ -145,8 +145,8 @@ def failures(report: dict[str, Any]) -> str:
     named = [(outcome.get("database") or outcome.get("repository") or outcome.get("name"), error) for outcome, error in found]
     lines = [f"{name}: {ErrorInfo.model_validate(error)}" for name, error in named]
     lines += [str(ErrorInfo.model_validate(report["error"]))] if report.get("error") else []
-    if "archive_problem" in report and report["changed"]:
-        # The cluster was replaced, but can't be recovered again.
+    if "archive_problem" in report:
+        # The cluster was replaced, now or before, but can't be recovered again.
         lines += [f"production runs, but its log is not archived: {report['archive_problem']}"] if not report["archived"] else []
         lines += ["production runs, but there is no full backup of it"] if report["backup"] is None else []
     return "; ".join(lines)

@@ -119,6 +119,9 @@ def test_what_would_be_refused_at_once_is_refused_in_check_mode(archive: Archive
     assert (answer["exit_status"], "pgkeeper-server.path" in answer["msg"]) == (REFUSED, True)
     assert pitr(archive, check=True, request_id="d", undo=True)["exit_status"] == USAGE
     assert pitr(archive, check=True, request_id="d", target_time=at, in_place=True)["exit_status"] == USAGE
+    for wrong, why in (({"exports": ["public.t"]}, "no database is named"), ({"to_dir": "x"}, "must be an absolute path")):
+        answer = pitr(archive, check=True, request_id="d", target_time=at, **wrong)
+        assert (answer["exit_status"], why in answer["msg"]) == (USAGE, True)
     assert not sides(archive)
 
 

@@ -230,6 +230,13 @@ def test_a_request_is_done_once(archive: Archive, unit: ServerUnit) -> None:
     archive.write(5)
     again = archive.pitr("restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
     assert (again["changed"], again["replacement_id"]) == (False, first["replacement_id"])
+    assert (again["archived"], again["backup"]) == (True, first["backup"])
+    # The backup of what production became goes, by whatever hand: that it was made once does not bring anything back.
+    archive.pgbackrest("expire", f"--set={first['backup']}")
+    again = archive.pitr("restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1", "--dry-run").exits(DONE).json
+    assert (again["would_change"], "a full one would be made" in again["reason"]) == (True, True)
+    again = archive.pitr("restore", "--target-time", at, *REPLACE, "--request-id", "ticket-1").exits(DONE).json
+    assert (again["changed"], again["backup"] in (None, first["backup"])) == (False, False)
     assert archive.numbers() == [1, 5]
     archive.pitr("undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE)
     assert archive.pitr("undo", "--confirm", "RESTORE", "--request-id", "ticket-2").exits(DONE).json["changed"] is False
@@ -248,6 +255,16 @@ def test_without_the_word_or_the_helper_nothing_happens(archive: Archive) -> Non
     assert "pgkeeper-server.path" in run.error
     assert archive.numbers() == [1, 2]
     assert directories(archive) == before
+
+
+def test_a_time_without_a_zone_is_shown_in_the_servers_own_zone_whatever_is_asked_for(archive: Archive) -> None:
+    archive.cluster.execute("alter system set timezone = 'Europe/Berlin'")
+    archive.cluster.query("select pg_reload_conf()")
+    asked = ("restore", "--target-time", "2026-11-26 12:00")
+    for more in ((), ("--dry-run",), REPLACE, ("--replace", "--dry-run"), (*REPLACE, "--in-place"), (*REPLACE, "--request-id", "ticket-9")):
+        said = archive.pitr(*asked, *more).exits(USAGE).error
+        assert "write 2026-11-26 12:00 UTC or 2026-11-26 12:00 Europe/Berlin" in said, more
+    assert "is ambiguous" in archive.pitr("restore", "--target-time", "2026-07-01 12:00 CET", *REPLACE).exits(USAGE).error
 
 
 def test_a_cluster_that_is_lost_comes_back(archive: Archive, unit: ServerUnit) -> None:

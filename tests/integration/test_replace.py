@@ -151,6 +151,16 @@ def test_the_same_request_again_is_done_once(pgkeeper: Pgkeeper, app: str) -> No
     assert databases(pgkeeper) == before
     assert count(pgkeeper, "app") == 101
     assert any("may have changed since" in warning for warning in second["warnings"])
+    newer = pgkeeper.backup("app")
+    latest = ("restore", "latest", "--database", "app", *CONFIRMED, "--request-id", "ticket-7")
+    third = pgkeeper(*latest, "--json").exits(DONE).json
+    assert (third["changed"], third["backup_id"], third["created_at"]) == (False, app, first["created_at"])
+    pgkeeper("delete", app, "--confirm", "DELETE").exits(DONE)
+    assert f"there is no backup {app}" in pgkeeper(*latest).exits(USAGE).error
+    word = {"confirmation": "RESTORE"}
+    assert "UsageError" in planned(pgkeeper, "replace", backup="latest", database="app", request_id="ticket-7", **word)["error"]
+    assert f"there is no backup {app}" in pgkeeper("restore", app, *CONFIRMED, "--request-id", "ticket-7").exits(USAGE).error
+    assert databases(pgkeeper) == before, newer
 
 
 def test_the_same_undoing_again_is_done_once(pgkeeper: Pgkeeper, app: str) -> None:

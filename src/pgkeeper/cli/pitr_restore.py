@@ -84,16 +84,12 @@ def restore_command(
     from pgkeeper.operations.pitr_request import RecoveryWish
     from pgkeeper.operations.pitr_restore import PitrRestoreReport, PitrRestoreRequest, pitr_restore, plan_pitr_restore
 
-    if to_dir is not None and not to_dir.is_absolute():
-        raise UsageError("--to-dir must be an absolute path", str(to_dir))
     if replace and (to_dir is not None or exports):
         raise UsageError("--replace excludes --to-dir and --export", "", "see pgkeeper pitr restore --help")
     if in_place and not replace:
         raise UsageError("--in-place is for --replace", "", "a recovery beside writes over nothing")
     if confirm and not replace:
         raise UsageError("--confirm is for --replace", "", "a recovery beside touches nothing")
-    if exports and database is None:
-        raise UsageError("--export needs --database", "", "say in which database the tables are")
     wish = RecoveryWish(
         time=time, name=name, xid=xid, lsn=lsn, immediate=immediate, latest=latest, exclusive=exclusive,
         source=source, timeline=timeline, backup=backup,
@@ -204,7 +200,8 @@ def _show_exchanged(door: Door, report: "ReplaceClusterReport") -> None:
 
 def _show_replaced(report: "ReplaceClusterReport") -> None:
     if not report.changed:
-        say(f"Nothing to do, this request was done {moment(report.replaced_at)}")
+        say(f"Production is left alone: this request was done {moment(report.replaced_at)}")
+        say(f"  backup   {report.backup or 'none'}")
         return
     took, down = format_duration(report.seconds), format_duration(report.downtime_seconds)
     say(f"Production was put back to {report.target}; that took {took}, and it was down for {down}")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pgkeeper.model.errors import UsageError
 from pgkeeper.model.restore_point import LONGEST_NAME
 from pgkeeper.model.wal import format_lsn, parse_lsn
+from pgkeeper.model.zone_abbreviations import readings
 
 TargetKind = Literal["time", "name", "xid", "lsn", "immediate", "latest"]
 
@@ -124,7 +125,8 @@ def parse_time(text: str, server_zone: str) -> datetime:
     """Return a moment in UTC from ISO 8601 with an offset, or with the name of a zone behind a blank.
 
     Raises UsageError (exit status 2) for everything that is no one moment: without offset or zone (shown as it would be in UTC and in the
-    server's zone), in an hour that a zone has twice or leaves out, on a day that does not exist, before 2000.
+    server's zone), with an abbreviation that can mean several offsets then, in an hour that a zone has twice or leaves out, on a day that
+    does not exist, before 2000.
     """
     found = _TIME.fullmatch(text.strip())
     if found is None or (found["fraction"] and not found["second"]):
@@ -137,7 +139,7 @@ def parse_time(text: str, server_zone: str) -> datetime:
         elif found["sign"]:
             at = local.replace(tzinfo=_offset(found)).astimezone(UTC)
         elif found["zone"]:
-            at = _in_zone(local, _known_zone(found["zone"]))
+            at = _by_abbreviation(clock, local, found["zone"]) or _in_zone(local, _known_zone(found["zone"]))
         else:
             raise _without_zone(clock, local, server_zone)
     except (ValueError, OverflowError) as error:
@@ -163,6 +165,16 @@ def _without_zone(clock: str, local: datetime, server_zone: str) -> UsageError:
         meanings.append(f"in the server's zone {' or '.join(show_time(at, server_zone) for at in there)}")
         ways += [f"{clock} {server_zone}"] if len(there) == 1 else [f"{clock}{at.isoformat()[-6:]}" for at in there]
     return UsageError(f"{clock} has no zone", ", ".join(meanings), f"write {' or '.join(ways)}")
+
+
+def _by_abbreviation(clock: str, local: datetime, name: str) -> datetime | None:
+    """Return what a time with an abbreviation means; None for a name that is none. Raises UsageError where it can mean several offsets."""
+    meanings = [local.replace(tzinfo=offset) for offset in readings(name, local)]
+    if len(meanings) < 2:
+        return meanings[0].astimezone(UTC) if meanings else None
+    offsets = " or ".join(at.isoformat()[-6:] for at in meanings)
+    ways = ", or ".join(f"{clock}{at.isoformat()[-6:]}, which is {show_time(at, 'UTC')}" for at in meanings)
+    raise UsageError(f"{clock} {name} is ambiguous", f"{name} can mean {offsets} on that day", f"write {ways}")
 
 
 def _in_zone(local: datetime, zone: ZoneInfo) -> datetime:

@@ -1,27 +1,11 @@
 """Whether a recovery was asked for before: by the same request id, and then for the same."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.model.errors import RefusedError
-from pgkeeper.model.recovery_target import make_target
 from pgkeeper.operations.cluster_replacements import cluster_replacements
-from pgkeeper.operations.pitr_request import RecoveryWish
 from pgkeeper.settings import Settings
-
-
-def asked_for(wish: RecoveryWish, exports: Sequence[str] = (), database: str | None = None) -> str:
-    """Return in words what is asked for; the same words mean the same, however a time was written. Raises UsageError for no target."""
-    target = make_target(
-        time=wish.time, name=wish.name, xid=wish.xid, lsn=wish.lsn, immediate=wish.immediate, latest=wish.latest,
-        exclusive=wish.exclusive, server_zone="UTC",
-    )  # fmt: skip
-    words = [target.describe(), f"from {wish.source}"]
-    words += [f"timeline {wish.timeline}"] if wish.timeline is not None else []
-    words += [f"backup {wish.backup}"] if wish.backup is not None else []
-    words += [f"with {', '.join(exports)} of database {database}"] if exports else []
-    return ", ".join(words)
 
 
 def require_same(request_id: str, before: str, now: str) -> None:

@@ -12,7 +12,7 @@ from pgkeeper.host.logs import log
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.operations.pitr import pitr_state
-from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish
+from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish, understand
 from pgkeeper.operations.recovered_pages import check_all_pages
 from pgkeeper.operations.recovery import Recovery, size_of, target_told
 from pgkeeper.operations.reports import Message
@@ -50,7 +50,7 @@ def prove_recovery(repository: RepositoryName, settings: Settings, progress: Pro
         exclusive(settings.state_dir, f"side {directory}", f"a recovery into {directory}"),
     ):
         began = time.monotonic()
-        planned = plan_wish(RecoveryWish(latest=True, source=repository), settings, progress)
+        planned = plan_wish(understand(RecoveryWish(latest=True, source=repository), settings), settings, progress)
         marker = SideMarker(
             state="begun", system_identifier=planned.contents.info.system_identifier, made_at=datetime.now(UTC),
             target=target_told(planned), repository=repository, backup=planned.plan.backup, timeline=planned.plan.timeline,

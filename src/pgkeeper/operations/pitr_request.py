@@ -1,13 +1,14 @@
 """The request for a recovery: to which moment, from where; and the plan that follows from what is archived."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pgkeeper.model.errors import OperationFailed, PgkeeperError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.recovery_plan import Plan, plan_recovery
-from pgkeeper.model.recovery_target import make_target, show_time
+from pgkeeper.model.recovery_target import Target, make_target, show_time
 from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.model.timelines import Lineage
 from pgkeeper.operations.cluster_in_place import foreign_cluster
@@ -47,6 +48,34 @@ class RecoveryWish(Message):
 
 
 @dataclass(frozen=True)
+class Understood:
+    """A wish and the target that it names. `zone` is production's time zone, in which times are shown; UTC if it can't be asked."""
+
+    wish: RecoveryWish
+    target: Target
+    zone: str
+
+    def in_words(self, exports: Sequence[str] = (), database: str | None = None) -> str:
+        """Return what is asked for; the same words mean the same, however a time was written, and whether production runs or not."""
+        wish = self.wish
+        words = [self.target.describe(), f"from {wish.source}"]
+        words += [f"timeline {wish.timeline}"] if wish.timeline is not None else []
+        words += [f"backup {wish.backup}"] if wish.backup is not None else []
+        words += [f"with {', '.join(exports)} of database {database}"] if exports else []
+        return ", ".join(words)
+
+
+def understand(wish: RecoveryWish, settings: Settings) -> Understood:
+    """Return what a wish means: the one place where a target is made. Raises UsageError for a wish that can't be understood."""
+    zone = _zone(settings)
+    target = make_target(
+        time=wish.time, name=wish.name, xid=wish.xid, lsn=wish.lsn, immediate=wish.immediate, latest=wish.latest,
+        exclusive=wish.exclusive, server_zone=zone,
+    )  # fmt: skip
+    return Understood(wish, target, zone)
+
+
+@dataclass(frozen=True)
 class Planned:
     """A recovery that can be done: the plan, the repository as it was looked at, and production's time zone (UTC if it can't be asked).
 
@@ -76,20 +105,15 @@ class Planned:
         return tuple(found)
 
 
-def plan_wish(wish: RecoveryWish, settings: Settings, progress: Progress, *, all_read: bool = False) -> Planned:
-    """Return how the wish is fulfilled. Production is not needed, but asked for its time zone, and what was committed last, where it runs.
+def plan_wish(asked: Understood, settings: Settings, progress: Progress, *, all_read: bool = False) -> Planned:
+    """Return how the wish is fulfilled. Production is not needed, but asked for what was committed last, where it runs.
 
     `all_read`: every segment that will be replayed is read before, so that what would end the recovery on its way is known.
 
-    Raises UsageError for a wish that can't be understood, RefusedError for a moment that can't be had, naming those that can, and what
-    keeps the repository from being looked into.
+    Raises RefusedError for a moment that can't be had, naming those that can, and what keeps the repository from being looked into.
     """
+    wish, target, zone = asked.wish, asked.target, asked.zone
     require_attached(settings, wish.source)
-    zone = _zone(settings)
-    target = make_target(
-        time=wish.time, name=wish.name, xid=wish.xid, lsn=wish.lsn, immediate=wish.immediate, latest=wish.latest,
-        exclusive=wish.exclusive, server_zone=zone,
-    )  # fmt: skip
     progress.phase("look at what is archived")
     contents = repository_contents(settings, wish.source)
     production = production_lineage(settings, contents.info.system_identifier, contents.archive.histories)

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.errors import OperationFailed, PgkeeperError
+from pgkeeper.model.errors import OperationFailed, PgkeeperError, UsageError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName
 from pgkeeper.model.shell import quoted
-from pgkeeper.operations.asked_before import asked_for, require_same
-from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish
+from pgkeeper.operations.asked_before import require_same
+from pgkeeper.operations.pitr_request import RecoveryWish, plan_wish, understand
 from pgkeeper.operations.recovered_places import remember_place
 from pgkeeper.operations.recovery import Recovery, size_of, target_told
 from pgkeeper.operations.reports import Message
@@ -40,6 +43,8 @@ _DIGITS = 12
 class PitrRestoreRequest(Message):
     """A recovery beside production. `to_dir` is made where nothing is said; `exports` are tables of `database`, as `schema.table`.
 
+    Raises UsageError (exit status 2) for `exports` without a `database`, and for a relative `to_dir`.
+
     A `request_id` makes the request repeatable: while the side cluster that it made is there, nothing more is done. It stands for one
     `to_dir`, if any is said.
     """
@@ -50,6 +55,14 @@ class PitrRestoreRequest(Message):
     database: str | None = None
     request_id: str | None = None
     wait: timedelta = timedelta()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.exports and not self.database:
+            raise UsageError("tables are copied out of one database", "no database is named", "say in which database the tables are")
+        if self.to_dir is not None and not self.to_dir.is_absolute():
+            raise UsageError("the directory to recover into must be an absolute path", str(self.to_dir), "begin it with /")
+        return self
 
 
 class PitrRestorePlan(Message):
@@ -99,7 +112,9 @@ def plan_pitr_restore(request: PitrRestoreRequest, settings: Settings, progress:
     Writes nothing; but for a moment that has only just passed production ends the segment that it writes, and its log is waited for.
     """
     directory = _directory(request, settings, datetime.now(UTC))
-    before = _done_before(request, directory)
+    understood = understand(request.wish, settings)
+    asked = understood.in_words(request.exports, request.database)
+    before = _done_before(request, asked, directory)
     if before is not None:
         missing = _exports_missing(request, before)
         tables = f"; {', '.join(request.exports)} would be copied out of it" if missing else ""
@@ -113,7 +128,7 @@ def plan_pitr_restore(request: PitrRestoreRequest, settings: Settings, progress:
             reason=f"done before: {directory} holds the cluster, recovered to {before.target}{tables}",
             size_bytes=None,
         )
-    planned = plan_wish(request.wish, settings, progress)
+    planned = plan_wish(understood, settings, progress)
     require_place(directory, productions_places(settings), size_of(planned))
     return PitrRestorePlan(
         target=target_told(planned),
@@ -136,16 +151,18 @@ def pitr_restore(request: PitrRestoreRequest, settings: Settings, progress: Prog
     began = time.monotonic()
     at = datetime.now(UTC)
     directory = _directory(request, settings, at)
+    understood = understand(request.wish, settings)
+    asked = understood.in_words(request.exports, request.database)
     with exclusive(settings.state_dir, f"side {directory}", f"a recovery into {directory}", request.wait):
-        before = _done_before(request, directory)
+        before = _done_before(request, asked, directory)
         if before is not None and _exports_missing(request, before):
             return _report(_export(request, directory, before), directory, began)
         if before is not None:
             return _report(before, directory, began, changed=False, warnings=_warnings_of_before(directory))
-        planned = plan_wish(request.wish, settings, progress)
+        planned = plan_wish(understood, settings, progress)
         marker = SideMarker(
             state="begun", system_identifier=planned.contents.info.system_identifier, made_at=at, target=target_told(planned),
-            request_id=request.request_id, asked=_asked(request),
+            request_id=request.request_id, asked=asked,
             repository=request.wish.source, backup=planned.plan.backup, timeline=planned.plan.timeline,
         )  # fmt: skip
         require_place(directory, productions_places(settings), size_of(planned))
@@ -215,11 +232,7 @@ def _directory(request: PitrRestoreRequest, settings: Settings, at: datetime) ->
     return settings.pitr_dir / f"{settings.pitr_stanza}-{named}"
 
 
-def _asked(request: PitrRestoreRequest) -> str:
-    return asked_for(request.wish, request.exports, request.database)
-
-
-def _done_before(request: PitrRestoreRequest, directory: Path) -> SideMarker | None:
+def _done_before(request: PitrRestoreRequest, asked: str, directory: Path) -> SideMarker | None:
     """Return what is known of the side cluster that the same request made; None where there is none, or it was not finished.
 
     Raises RefusedError when the request was another one.
@@ -229,7 +242,7 @@ def _done_before(request: PitrRestoreRequest, directory: Path) -> SideMarker | N
     marker = marker_of(directory)
     if marker is None or marker.state != "recovered" or marker.request_id != request.request_id:
         return None
-    require_same(request.request_id, marker.asked, _asked(request))
+    require_same(request.request_id, marker.asked, asked)
     return marker
 
 
@@ -240,10 +253,10 @@ def _exports_missing(request: PitrRestoreRequest, before: SideMarker) -> bool:
 def _export(request: PitrRestoreRequest, directory: Path, marker: SideMarker) -> SideMarker:
     """Copy the tables out that are asked for; return what the directory says of itself then."""
     cluster = side_cluster(directory)
+    assert request.database is not None
     try:
         exports = tuple(
-            export_table(cluster.server, major_of(cluster.data), request.database or "postgres", table, directory / "export")
-            for table in request.exports
+            export_table(cluster.server, major_of(cluster.data), request.database, table, directory / "export") for table in request.exports
         )
     except PgkeeperError as error:
         there = f"the cluster is recovered all the same, in {directory}: `pgkeeper pitr stop {quoted(directory)} --remove` ends it"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from pgkeeper.operations.change_over import require_free
 from pgkeeper.operations.places import outside_session
-from pgkeeper.operations.replace_request import ReplaceRequest, chosen_backup, done_before, require_confirmed, require_possible
+from pgkeeper.operations.replace_request import ReplaceRequest, backup_of, chosen_backup, done_before, require_confirmed, require_possible
 from pgkeeper.operations.reports import Message
 from pgkeeper.postgres.facts import database_size, identify
 from pgkeeper.postgres.server import require_superuser, told
@@ -32,7 +32,10 @@ def plan_replace(request: ReplaceRequest, settings: Settings) -> ReplacePlan:
         require_superuser(session)
         cluster = identify(session)
         before = done_before(request, backup, cluster, settings)
-        if before is None:
+        if before is not None:
+            backup = backup_of(before, request, backup, settings)
+            manifest = backup.manifest()
+        else:
             require_confirmed(session, request, backup, manifest)
             require_possible(session, cluster, manifest, settings)
             require_free(session, backup.database)

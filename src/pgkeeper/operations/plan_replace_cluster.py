@@ -7,10 +7,11 @@ from pgkeeper.host.locks import exclusive
 from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.repository import RepositoryName, number_of
-from pgkeeper.operations.asked_before import asked_for, replaced_before
+from pgkeeper.operations.asked_before import replaced_before
+from pgkeeper.operations.done_cluster import planned_again
 from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr import pgbackrest
-from pgkeeper.operations.pitr_request import plan_wish
+from pgkeeper.operations.pitr_request import plan_wish, understand
 from pgkeeper.operations.production import find_production, require_helpers
 from pgkeeper.operations.recovery import size_of, target_told
 from pgkeeper.operations.replace_beside import require_possible
@@ -49,12 +50,14 @@ def plan_replace_cluster(request: ReplaceClusterRequest, settings: Settings, pro
 
     Writes nothing; but for a moment that has only just passed production ends the segment that it writes, and its log is waited for.
     """
-    done, begun = replaced_before("replace", request.request_id, asked_for(request.wish), settings)
+    understood = understand(request.wish, settings)
+    done, begun = replaced_before("replace", request.request_id, understood.in_words(), settings)
     if done is not None:
-        return _known(done, would_change=False, reason=f"done before, as {done.replacement_id}; production may have changed since")
+        would_change, reason = planned_again(done, settings)
+        return _known(done, would_change=would_change, reason=reason)
     if begun is not None:
         return _known(begun, would_change=True, reason=f"{begun.replacement_id} is at work, or was interrupted and would be settled first")
-    planned = plan_wish(request.wish, settings, progress, all_read=request.in_place)
+    planned = plan_wish(understood, settings, progress, all_read=request.in_place)
     production = find_production(settings)
     locations = backup_tablespaces(pgbackrest(settings), number_of(request.wish.source), planned.plan.backup)
     with exclusive(settings.state_dir, LOCK, "a replacement of the cluster", request.wait):

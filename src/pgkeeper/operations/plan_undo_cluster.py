@@ -6,6 +6,7 @@ from pathlib import Path
 from pgkeeper.host.locks import exclusive
 from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.operations.asked_before import replaced_before
+from pgkeeper.operations.done_cluster import planned_again
 from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.production import require_helpers
 from pgkeeper.operations.reports import Message
@@ -36,7 +37,8 @@ def plan_undo_cluster(request: UndoClusterRequest, settings: Settings) -> UndoCl
     """
     done, begun = replaced_before("undo", request.request_id, "", settings)
     if done is not None:
-        return _told(done, would_change=False, reason=f"done before, as {done.replacement_id}; production may have changed since")
+        would_change, reason = planned_again(done, settings)
+        return _told(done, would_change=would_change, reason=reason)
     if begun is not None:
         return _told(begun, would_change=True, reason=f"{begun.replacement_id} is at work, or was interrupted and would be settled first")
     last = last_replacement(settings)

@@ -17,7 +17,7 @@ from pgkeeper.operations.backup_database import back_up_database, dump_lock
 from pgkeeper.operations.change_over import ChangeOver, require_free
 from pgkeeper.operations.only_replacement import only_replacement
 from pgkeeper.operations.places import downloads, server
-from pgkeeper.operations.replace_request import ReplaceRequest, chosen_backup, done_before, require_confirmed, require_possible
+from pgkeeper.operations.replace_request import ReplaceRequest, backup_of, chosen_backup, done_before, require_confirmed, require_possible
 from pgkeeper.operations.replacements import ReplacementJournal
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.restore_database import DatabaseRestore, Restored
@@ -67,7 +67,8 @@ def replace(request: ReplaceRequest, settings: Settings, progress: Progress) -> 
     with only_replacement(backup.database, settings, request.wait, progress, action="the replacement") as (session, cluster):
         before = done_before(request, backup, cluster, settings)
         if before is not None:
-            return _as_before(before, backup, manifest)
+            used = backup_of(before, request, backup, settings)
+            return _as_before(before, used, used.manifest())
         require_confirmed(session, request, backup, manifest)
         require_possible(session, cluster, manifest, settings)
         Services(settings.app_services, settings.state_dir).require_helper()

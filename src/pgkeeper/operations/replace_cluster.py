@@ -8,13 +8,14 @@ from pgkeeper.host.logs import log
 from pgkeeper.model.errors import RefusedError
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.replacement import CONFIRMATION
-from pgkeeper.operations.asked_before import asked_for, replaced_before
+from pgkeeper.operations.asked_before import replaced_before
+from pgkeeper.operations.done_cluster import done_again
 from pgkeeper.operations.interrupted_cluster import LOCK
-from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish
+from pgkeeper.operations.pitr_request import Planned, RecoveryWish, plan_wish, understand
 from pgkeeper.operations.production import Production, Replacing, find_production, require_helpers
 from pgkeeper.operations.recovery import target_told
 from pgkeeper.operations.replace_beside import ReplaceBeside
-from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport, as_before, finished
+from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport, finished
 from pgkeeper.operations.replace_in_place import ReplaceInPlace, cost_in_place
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import settle_clusters
@@ -45,11 +46,12 @@ def replace_cluster(request: ReplaceClusterRequest, settings: Settings, progress
         settled = settle_clusters(settings, progress)
         for one in settled:
             progress.note(one.said)
-        asked = asked_for(request.wish)
+        understood = understand(request.wish, settings)
+        asked = understood.in_words()
         before, _ = replaced_before("replace", request.request_id, asked, settings)
         if before is not None:
-            return as_before(before)
-        planned = plan_wish(request.wish, settings, progress, all_read=request.in_place)
+            return done_again(before, settings, progress)
+        planned = plan_wish(understood, settings, progress, all_read=request.in_place)
         production = find_production(settings)
         _require_confirmed(request, planned, production)
         require_helpers(settings)

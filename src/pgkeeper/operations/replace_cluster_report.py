@@ -25,7 +25,7 @@ class ReplaceClusterReport(Message):
     `timeline` is the one production is on now. `archived` is False where its log does not arrive in the repository, for `archive_problem`;
     `backup` is the full backup that was made afterwards, None where that failed. `unchecked` are databases whose pages could not be looked
     into; `tables_read` is how many tables were asked for a first row, in all databases, 0 for an undo. `changed` is False when the request
-    was done before.
+    was done before; `archived` is then how archiving stands now, and `backup` the newest since.
     """
 
     replacement_id: str
@@ -51,7 +51,7 @@ class ReplaceClusterReport(Message):
     @property
     def exit_status(self) -> int:
         """Return 1 where production runs, but cannot be recovered again: its log is not archived, or there is no backup to go with it."""
-        return int(self.changed and not (self.archived and self.backup))
+        return int(not (self.archived and self.backup))
 
 
 def finished(  # noqa: PLR0913 - what the journal, the exchange and the recovery know
@@ -71,7 +71,7 @@ def finished(  # noqa: PLR0913 - what the journal, the exchange and the recovery
 
     Without one, for whatever reason, the work is done all the same, and the report warns. `began` is when it began, by `time.monotonic`.
     """
-    label, missing = _back_up(settings, progress)
+    label, missing = full_backup(settings, progress)
     return ReplaceClusterReport(
         replacement_id=known.replacement_id,
         in_place=known.in_place,
@@ -94,27 +94,8 @@ def finished(  # noqa: PLR0913 - what the journal, the exchange and the recovery
     )
 
 
-def as_before(known: ClusterReplacement) -> ReplaceClusterReport:
-    """Return what is known of a replacement that was done before."""
-    return ReplaceClusterReport(
-        replacement_id=known.replacement_id,
-        in_place=known.in_place,
-        target=known.target,
-        recovered_from=known.backup,
-        timeline=known.timeline,
-        kept_as=known.kept_as,
-        changed=False,
-        replaced_at=known.changed_at,
-        downtime_seconds=0.0,
-        seconds=0.0,
-        archived=True,
-        warnings=("this request was done before; production may have changed since",),
-        request_id=known.request_id,
-    )
-
-
-def _back_up(settings: Settings, progress: Progress) -> tuple[str | None, tuple[str, ...]]:
-    """Return the label of the backup, and warnings, of what went wrong as well."""
+def full_backup(settings: Settings, progress: Progress) -> tuple[str | None, tuple[str, ...]]:
+    """Make a full backup in each repository; return a label, and warnings, of what went wrong as well."""
     try:
         report = pitr_backup(PitrBackupRequest(kind="full"), settings, progress)
     except PgkeeperError as error:

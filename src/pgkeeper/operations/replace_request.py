@@ -60,6 +60,20 @@ def done_before(request: ReplaceRequest, backup: Copy, cluster: ClusterIdentity,
     return None
 
 
+def backup_of(known: Replacement, request: ReplaceRequest, chosen: Copy, settings: Settings) -> Copy:
+    """Return the backup that a replacement was done with; `latest` may be another one by now, which is `chosen`.
+
+    Raises UsageError (exit status 2) when it is gone: what was done can't be vouched for, or done again, with another backup.
+    """
+    if known.backup_id is None or known.backup_id == chosen.backup_id:
+        return chosen
+    try:
+        return one_backup(copies_in(settings, request.source, request.host), known.backup_id, known.database)
+    except UsageError as error:
+        done = f"{known.replacement_id} was done with it by the request id {request.request_id}, and nothing is done now"
+        raise UsageError(error.what, done, "use a new id to replace the database by another backup") from error
+
+
 def require_confirmed(session: Session, request: ReplaceRequest, backup: Copy, manifest: Manifest) -> None:
     """Raise RefusedError without the word, telling what would be put aside."""
     if request.confirmation == CONFIRMATION:

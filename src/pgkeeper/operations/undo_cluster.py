@@ -18,12 +18,13 @@ from pgkeeper.model.replacement import CONFIRMATION
 from pgkeeper.operations.asked_before import replaced_before
 from pgkeeper.operations.cluster_exchange import exchange_recovered
 from pgkeeper.operations.cluster_replacements import ClusterJournal, cluster_replacements
+from pgkeeper.operations.done_cluster import done_again
 from pgkeeper.operations.fit_for_production import prepare_for_production
 from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.pitr import pgbackrest
 from pgkeeper.operations.production import require_helpers
 from pgkeeper.operations.replace_beside import tablespace_place
-from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport, as_before, finished
+from pgkeeper.operations.replace_cluster_report import ReplaceClusterReport, finished
 from pgkeeper.operations.reports import Message
 from pgkeeper.operations.settle_cluster import require_up, settle_clusters
 from pgkeeper.pgbackrest.restore import restore_command
@@ -56,7 +57,7 @@ def undo_cluster(request: UndoClusterRequest, settings: Settings, progress: Prog
         require_up(settled)
         before, _ = replaced_before("undo", request.request_id, "", settings)
         if before is not None:
-            return as_before(before)
+            return done_again(before, settings, progress)
         last = last_replacement(settings)
         if request.confirmation != CONFIRMATION:
             raise RefusedError(

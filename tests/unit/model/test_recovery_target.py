@@ -163,6 +163,44 @@ def test_an_unknown_zone_is_refused(zone: str) -> None:
     assert raised.value.exit_status == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "offsets"),
+    [
+        ("2026-07-01 12:00 CET", {"+01:00", "+02:00"}),
+        ("2026-01-15 12:00 CEST", {"+01:00", "+02:00"}),
+        ("2026-07-01 12:00 EST", {"-05:00", "-04:00", "+10:00"}),
+        ("2026-01-15 12:00 IST", {"+05:30", "+02:00", "+01:00", "+00:00"}),
+        ("2026-07-01 12:00 CST", {"-06:00", "-05:00", "-04:00", "+08:00", "+09:30"}),
+        ("2026-07-01 12:00 BST", {"+01:00", "+06:00", "+11:00"}),
+        ("2026-01-15 12:00 cst", {"-06:00", "-05:00", "+08:00", "+09:30", "+10:30"}),
+        ("2026-03-29 02:30 CET", {"+01:00", "+02:00"}),
+    ],
+)
+def test_an_abbreviation_that_can_mean_several_offsets_on_that_day_is_refused_with_each_to_paste(text: str, offsets: set[str]) -> None:
+    clock, name = text[:16], text[17:]
+    with pytest.raises(UsageError) as raised:
+        parse_time(text, BERLIN)
+    assert (raised.value.exit_status, raised.value.what) == (2, f"{text} is ambiguous")
+    ways = re.findall(r"(\d{4}-\S+ \S+), which is (\S+ \S+ UTC)", raised.value.hint)
+    assert {way for way, _ in ways} == {f"{clock}{offset}" for offset in offsets}, name
+    assert all(parse_time(way, "UTC") == parse_time(utc, "UTC") for way, utc in ways)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2026-01-15 12:00 CET", "2026-01-15 11:00Z"),
+        ("2026-07-01 12:00 CEST", "2026-07-01 10:00Z"),
+        ("2026-10-25 02:30 CET", "2026-10-25 01:30Z"),
+        ("2026-10-25 02:30 CEST", "2026-10-25 00:30Z"),
+        ("2026-07-01 12:00 JST", "2026-07-01 03:00Z"),
+        ("2026-07-01 12:00 GMT", "2026-07-01 12:00Z"),
+    ],
+)
+def test_an_abbreviation_that_can_mean_one_offset_on_that_day_is_read_as_that(text: str, same: str) -> None:
+    assert parse_time(text, BERLIN) == parse_time(same, "UTC")
+
+
 def test_a_time_before_2000_is_refused() -> None:
     with pytest.raises(UsageError, match="before 2000"):
         parse_time("1999-12-31 23:59:59.999999Z", BERLIN)
