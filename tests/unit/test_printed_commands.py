@@ -7,7 +7,7 @@ import pytest
 from tests.unit.printed_commands import Printed, commands_in_code, filled, refused
 
 COMMANDS = tuple(commands_in_code())
-NEED_NO_QUOTES = {"backup_id", "store", "repository", "name"}
+NEED_NO_QUOTES = {"backup_id", "store", "source", "repository", "name"}
 """What is one plain word by its making: percent-encoded ids, and names of stores and repositories."""
 
 

@@ -1,7 +1,6 @@
 """`pgkeeper list`."""
 
 from datetime import UTC, datetime
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,18 +35,22 @@ def command(
     source = source or ("cloud" if host else None)
     backups = list_copies(door.settings, source, host, wanted) if source else list_backups(door.settings, wanted)
     document = {"backups": [backup.model_dump(mode="json") for backup in backups]}
-    door.show("list", document, lambda: _show(backups, database or [], asked=source is not None))
+    others = list_backups(door.settings) if database and not backups and not source else ()
+    door.show("list", document, lambda: _show(backups, database or [], others, asked=source is not None))
     for backup in backups:
         if backup.pin_problem:
             door.warn(backup.pin_problem)
 
 
-def _show(backups: "tuple[BackupSummary, ...]", databases: list[str], *, asked: bool) -> None:
+def _show(backups: "tuple[BackupSummary, ...]", databases: list[str], others: "tuple[BackupSummary, ...]", *, asked: bool) -> None:
     if not backups:
         whose = f" of {', '.join(databases)}" if databases else ""
-        named = "".join(f" --database {quote(name)}" for name in databases)
-        others = "; `pgkeeper list` shows what there is" if databases else ""
-        say(f"There is no backup{whose} yet; `pgkeeper backup{named}` makes one{others}.")
+        there = ", ".join(sorted({backup.database for backup in others}))
+        say(
+            f"There is no backup{whose}; there are backups of {there}."
+            if there
+            else f"There is no backup{whose}; `pgkeeper backup` makes one."
+        )
         return
     now = datetime.now(UTC)
     rows = [

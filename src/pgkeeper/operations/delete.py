@@ -29,8 +29,8 @@ def delete(backup_id: str, confirmation: str, settings: Settings, source: StoreN
     store = copies_in(settings, source)
     store.find(backup_id)
     if confirmation != CONFIRMATION:
-        place = "" if source == "local" else f" --from {source}"
-        hint = f"if you are sure: `pgkeeper delete {backup_id}{place} --confirm {CONFIRMATION}`"
+        here, there = f"`pgkeeper delete {backup_id} --confirm DELETE`", f"`pgkeeper delete {backup_id} --from {source} --confirm DELETE`"
+        hint = f"if you are sure: {here if source == 'local' else there}"
         raise RefusedError(f"backup {backup_id} was not deleted", "deleting cannot be undone", hint)
     with store_lock(settings) if source == "local" else off_site_lock(settings, source):
         backup = store.find(backup_id)
