@@ -89,8 +89,8 @@ class HostFacts:
 
     `standby`: the server is one, and its primary is backed up instead. `held_back`: why expiry may remove nothing at all.
     `archiving_problem`: why the cluster's log gets into no repository, though it should. `interrupted`: what a replacement of the cluster
-    left that nobody is at any more. `copies` are databases that pgkeeper made as copies, which nobody backs up. `left`: recovered clusters and
-    kept directories.
+    left that nobody is at any more. `copies` are databases that pgkeeper made as copies, which nobody backs up. `left`: recovered
+    clusters and kept directories.
     """
 
     databases: tuple[DatabaseFacts, ...]
