@@ -54,8 +54,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
 
-PATTERNS = {"pgkeeper COMMAND --help", "pgkeeper …"}
-"""What stands for any command."""
+PATTERNS = {"pgkeeper COMMAND --help", "pgkeeper …", "pgkeeper sync, through 1 GBit/s"}
+"""What stands for any command, and a line of the benchmark."""
 INCOMPLETE = re.compile("Missing argument|requires an argument")
 """How a command is refused that is only named, without what it is given."""
 
