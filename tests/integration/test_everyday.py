@@ -175,3 +175,27 @@ def test_errors_are_json_too_when_asked_for(pgkeeper: Pgkeeper) -> None:
     pgkeeper.configure(BACKUP_DIR=str(pgkeeper.backups))
     document = pgkeeper("show", "no-such-backup", "--json").json
     assert document["schema"] == "pgkeeper.error/1"
+
+
+def test_the_shell_completes_ids_and_databases_without_asking_anybody(pgkeeper: Pgkeeper) -> None:
+    def offered(line: str) -> list[str]:
+        words = {"_PGKEEPER_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        run = pgkeeper(env={**words, "PGHOST": "/nowhere"}).exits(DONE)
+        assert not run.stderr
+        return run.stdout.split("\n")[:-1]
+
+    before = fingerprint(pgkeeper.backups)
+    assert offered("pgkeeper show ") == ["latest"]
+    assert fingerprint(pgkeeper.backups) == before
+    for name in ("app", "two words"):
+        pgkeeper.create_database(name)
+    older, spaced, newer = pgkeeper.backup("app"), pgkeeper.backup("two words"), pgkeeper.backup("app")
+    assert offered("pgkeeper show ") == ["latest", newer, spaced, older]
+    assert offered("pgkeeper delete app") == offered("pgkeeper sync app") == [newer, older]
+    assert offered("pgkeeper backup --database ") == ["app", "'two words'"]
+    assert offered("pgkeeper restore latest -d a") == ["app"]
+    (pgkeeper.backups).chmod(0o000)
+    try:
+        assert offered("pgkeeper delete app") == []
+    finally:
+        (pgkeeper.backups).chmod(0o700)
