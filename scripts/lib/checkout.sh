@@ -49,13 +49,28 @@ need_packages() {
   ((${#missing[@]})) || return 0
   if ((EUID != 0)); then
     command -v sudo >/dev/null || die "missing Debian packages; as root run: apt-get install ${missing[*]}"
-    root=(sudo env DEBIAN_FRONTEND=noninteractive)
+    root=(sudo env LC_ALL=C DEBIAN_FRONTEND=noninteractive)
   fi
   say "installing Debian packages: ${missing[*]}"
-  [[ ${apt_is_fresh-} ]] || quietly "${root[@]}" apt-get update || die "apt-get update failed; check this host's package sources"
+  [[ ${apt_is_fresh-} ]] || apt_get "${root[@]}" apt-get update || die "apt-get update failed; check this host's package sources"
   apt_is_fresh=yes
-  quietly "${root[@]}" apt-get install --yes --no-install-recommends "${missing[@]}" \
+  apt_get "${root[@]}" apt-get install --yes --no-install-recommends "${missing[@]}" \
     || die "apt-get install ${missing[*]} failed; see the lines above"
+}
+
+# apt_get COMMAND...: runs it, and shows what it printed only when it failed. While another program holds apt's lock, as a fresh host's
+# own updates do, it says so and waits up to ten minutes.
+apt_get() {
+  local output deadline=$((EPOCHSECONDS + 600)) waits=''
+  until output=$(LC_ALL=C "$@" 2>&1 </dev/null); do
+    if [[ $output != *'Could not get lock'* ]] || ((EPOCHSECONDS > deadline)); then
+      printf '%s\n' "$output" >&2
+      return 1
+    fi
+    [[ $waits ]] || say "another program holds apt's lock; waiting for it to end, up to ten minutes"
+    waits=yes
+    sleep 2
+  done
 }
 
 # quietly COMMAND...: shows what the command printed only when it failed.

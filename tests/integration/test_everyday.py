@@ -53,7 +53,8 @@ def test_what_is_there_is_listed_newest_first(pgkeeper: Pgkeeper) -> None:
     assert times == sorted(times, reverse=True)
     assert {backup["database"] for backup in listed} == {"app", "a b"}
     text = pgkeeper("list").exits(DONE).stdout
-    assert all(backup_id in text for backup_id in expected)
+    places = [text.index(expected[number]) for number in (2, 0, 1)]
+    assert places == sorted(places), "those of one database stand together"
 
 
 def test_nothing_to_list_is_no_error(pgkeeper: Pgkeeper) -> None:
@@ -175,3 +176,27 @@ def test_errors_are_json_too_when_asked_for(pgkeeper: Pgkeeper) -> None:
     pgkeeper.configure(BACKUP_DIR=str(pgkeeper.backups))
     document = pgkeeper("show", "no-such-backup", "--json").json
     assert document["schema"] == "pgkeeper.error/1"
+
+
+def test_the_shell_completes_ids_and_databases_without_asking_anybody(pgkeeper: Pgkeeper) -> None:
+    def offered(line: str) -> list[str]:
+        words = {"_PGKEEPER_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        run = pgkeeper(env={**words, "PGHOST": "/nowhere"}).exits(DONE)
+        assert not run.stderr
+        return [name for name in run.stdout.split("\n") if name]
+
+    before = fingerprint(pgkeeper.backups)
+    assert offered("pgkeeper show ") == ["latest"]
+    assert fingerprint(pgkeeper.backups) == before
+    for name in ("app", "two words"):
+        pgkeeper.create_database(name)
+    older, spaced, newer = pgkeeper.backup("app"), pgkeeper.backup("two words"), pgkeeper.backup("app")
+    assert offered("pgkeeper show ") == ["latest", newer, spaced, older]
+    assert offered("pgkeeper delete app") == offered("pgkeeper sync app") == [newer, older]
+    assert offered("pgkeeper backup --database ") == ["app", "'two words'"]
+    assert offered("pgkeeper restore latest -d a") == ["app"]
+    (pgkeeper.backups).chmod(0o000)
+    try:
+        assert offered("pgkeeper delete app") == []
+    finally:
+        (pgkeeper.backups).chmod(0o700)

@@ -106,6 +106,10 @@ def test_the_way_back_can_be_pasted_as_it_is_printed(pgkeeper: Pgkeeper, name: s
     pgkeeper.create_database(name)
     text = pgkeeper("restore", pgkeeper.backup(name), "--replace", "--confirm", "RESTORE").exits(DONE).stdout
     (line,) = [line.partition(" back ")[2] for line in text.splitlines() if line.startswith("  back ")]
+    (before, saved) = sorted(pgkeeper("list", "--json").exits(DONE).json["backups"], key=lambda backup: str(backup["created_at"]))
+    assert before["replaced_at"] is not None
+    assert saved["replaced_at"] is not None
+    assert pgkeeper("list").exits(DONE).stdout.count("before a replacement") == 2
     report = pasted(pgkeeper, line)
     assert report["database"] == name
     pgkeeper.databases.update(found for found in databases(pgkeeper) if found not in {"postgres", "template0", "template1"})

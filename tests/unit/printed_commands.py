@@ -83,6 +83,18 @@ def filled(command: Printed) -> str:
     return command.text.replace(_HOLE, "cloud")
 
 
+def leaves() -> dict[str, Any]:
+    """Return each command by its whole name."""
+    found: dict[str, Any] = {}
+    pending = [("pgkeeper", CLI)]
+    for name, command in pending:
+        if hasattr(command, "commands"):
+            pending += [(f"{name} {verb}", inner) for verb, inner in command.commands.items()]
+        else:
+            found[name] = command
+    return found
+
+
 def refused(command: str) -> str:
     """Return why the command line does not take this command, or nothing."""
     words = shlex.split(command, comments=True)
@@ -90,7 +102,10 @@ def refused(command: str) -> str:
         context = CLI.make_context("pgkeeper", words[1:])
         group = CLI
         while hasattr(group, "commands"):
-            name, group, rest = group.resolve_command(context, [*context._protected_args, *context.args])
+            rest = [*context._protected_args, *context.args]
+            if not rest:
+                break
+            name, group, rest = group.resolve_command(context, rest)
             context = group.make_context(name, rest, parent=context)
     except typer.Exit:
         return ""

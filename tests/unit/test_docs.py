@@ -49,10 +49,16 @@ from pgkeeper.operations.undo import UndoReport
 from pgkeeper.operations.verify import VerifyReport
 from pgkeeper.postgres import server
 from pgkeeper.settings import NO_VARIABLES, Settings, load_settings
+from tests.unit.printed_commands import leaves, refused
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
+
+PATTERNS = {"pgkeeper COMMAND --help", "pgkeeper …", "pgkeeper sync, through 1 GBit/s"}
+"""What stands for any command, and a line of the benchmark."""
+INCOMPLETE = re.compile("Missing argument|requires an argument")
+"""How a command is refused that is only named, without what it is given."""
 
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "backup": BackupReport,
@@ -110,6 +116,13 @@ def samples() -> dict[str, dict[str, Any]]:
     blocks = re.findall(r"^```json\n(.*?)^```$", page("json.md"), re.MULTILINE | re.DOTALL)
     documents = [json.loads(block) for block in blocks]
     return {str(document.pop("schema")): document for document in documents if "schema" in document}
+
+
+def messages_in(text: str) -> list[str]:
+    """Return the messages that tables explain: what stands in backticks in the first column below the head `Message`."""
+    tables = re.findall(r"^\| Message \|.*\n\|[- |]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    first = [row.split(" | ")[0] for table in tables for row in table.splitlines()]
+    return [message for cell in first for message in re.findall(r"`([^`]+)`", cell)]
 
 
 def assert_shape(model: type[BaseModel], sample: dict[str, Any]) -> None:
@@ -207,6 +220,7 @@ def test_the_other_documents_look_as_their_samples() -> None:
     shown = found["pgkeeper.show/1"]
     assert set(shown) == {"path", "pinned", "manifest"}
     assert_shape(Manifest, shown["manifest"])
+    assert set(found["pgkeeper.pitr-side/1"]) == {"directory", "state"}
     assert set(found["pgkeeper.error/1"]) == {"error"}
     assert_shape(ErrorInfo, found["pgkeeper.error/1"]["error"])
     log = found["pgkeeper.job-log/1"]
@@ -219,10 +233,40 @@ def test_messages_that_are_explained_are_messages_that_exist() -> None:
     code = [*(ROOT / "src").rglob("*.py"), *ROOT.glob("module_utils/*.py"), *ROOT.glob("library/*.py")]
     places = [*code, *ROOT.glob("roles/*/*/*"), *(ROOT / "playbooks").rglob("*.yml")]
     spoken = " ".join(path.read_text(encoding="utf-8") for path in places if path.is_file())
-    table = re.findall(r"^\| `([^`]+)` \|", page("troubleshooting.md"), re.MULTILINE)
-    assert len(table) > 30
+    table = [message for path in DOCS.glob("*.md") for message in messages_in(path.read_text(encoding="utf-8"))]
+    assert len(table) > 100
     unknown = [message for message in table if not all(part.strip() in spoken for part in message.split("…"))]
     assert not unknown
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_of_the_pages_are_commands_that_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    named = [(command, True) for command in re.findall(r"`(pgkeeper [^`\n]+)`", text)]
+    blocks = "".join(re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    typed = [(command, False) for command in re.findall(r"^ *(?:sudo )?(pgkeeper [^|&;\n]+)", blocks, re.MULTILINE)]
+    said = PATTERNS | set(messages_in(text))
+    problems = {command: refused(command.replace("…", "x")) for command, _ in (*named, *typed) if command not in said}
+    mentions = {command for command, only_named in named if only_named}
+    wrong = {command: why for command, why in problems.items() if why and not (command in mentions and INCOMPLETE.search(why))}
+    assert not wrong
+
+
+def test_each_command_has_the_options_that_the_readme_promises_of_all() -> None:
+    assert "Each has `--help`, and `--json` for programs." in (ROOT / "README.md").read_text(encoding="utf-8")
+    without = [path for path, command in leaves().items() if not any("--json" in option.opts for option in command.params)]
+    assert not without
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_of_the_checkout_that_a_page_names_are_there(path: Path) -> None:
+    named = re.findall(r"\b(?:playbooks|scripts|inventory|group_vars)/[\w./-]*\w", path.read_text(encoding="utf-8"))
+    example = ROOT / "inventory/example"
+    places = {
+        name: example / name if name.startswith("group_vars/") else ROOT / name.replace("inventory/mine", "inventory/example")
+        for name in named
+    }
+    assert not [name for name, place in places.items() if not place.exists()]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -5,14 +5,14 @@ from typing import Annotated
 import typer
 
 from pgkeeper.cli.door import JsonOption, open_door
-from pgkeeper.cli.options import FromOption
+from pgkeeper.cli.options import FromOption, IdArgument
 from pgkeeper.cli.say import say
 from pgkeeper.model.copy import StoreName
 from pgkeeper.model.shell import quoted
 
 
 def command(
-    backup: Annotated[str, typer.Argument(metavar="ID", help="The backup's id.")],
+    backup: IdArgument,
     confirm: Annotated[str, typer.Option("--confirm", metavar="DELETE", help="The word DELETE.", show_default=False)] = "",
     source: FromOption = "local",
     json: JsonOption = False,

@@ -27,7 +27,7 @@ def command(
     host: HostOption = "",
     json: JsonOption = False,
 ) -> None:
-    """List backups, newest first, and where their copies are. Works while the server is down."""
+    """List backups by database, newest first, and where their copies are. Works while the server is down."""
     from pgkeeper.operations.listing import list_backups, list_copies
 
     door = open_door(json=json)
@@ -53,6 +53,9 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str], others: "t
         )
         return
     now = datetime.now(UTC)
+    # Newest first they came; databases stand in the order of their newest backup.
+    order = {database: number for number, database in enumerate(dict.fromkeys(backup.database for backup in backups))}
+    grouped = sorted(backups, key=lambda backup: order[backup.database])
     rows = [
         (
             backup.backup_id,
@@ -60,9 +63,9 @@ def _show(backups: "tuple[BackupSummary, ...]", databases: list[str], others: "t
             format_size(backup.size_bytes) if backup.size_bytes is not None else "?",
             str(backup.rows) if backup.rows is not None else "?",
             ", ".join(backup.stores),
-            _checked(backup) + (", pinned" if backup.pinned else ""),
+            _checked(backup) + (", pinned" if backup.pinned else "") + (", before a replacement" if backup.replaced_at else ""),
         )
-        for backup in backups
+        for backup in grouped
     ]
     print_table(("BACKUP", "AGE", "SIZE", "ROWS", "COPIES", "CHECKED"), rows, right=("SIZE", "ROWS"))
     if not asked:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pgkeeper.cli.complete import backup_ids, backup_ids_or_latest, database_names
 from pgkeeper.model.copy import StoreName
 from pgkeeper.model.durations import parse_duration
 
@@ -21,10 +22,15 @@ def as_duration(text: str | timedelta) -> timedelta:
 
 DatabasesOption = Annotated[
     list[str] | None,
-    typer.Option("--database", "-d", metavar="NAME", help="Only this database; may be repeated.", show_default=False),
+    typer.Option(
+        "--database", "-d", metavar="NAME", help="Only this database; may be repeated.", show_default=False, autocompletion=database_names
+    ),
 ]
 DatabaseOption = Annotated[
-    str | None, typer.Option("--database", "-d", metavar="NAME", help="The database `latest` speaks of.", show_default=False)
+    str | None,
+    typer.Option(
+        "--database", "-d", metavar="NAME", help="The database `latest` speaks of.", show_default=False, autocompletion=database_names
+    ),
 ]
 AgeOption = Annotated[
     timedelta | None,
@@ -46,4 +52,5 @@ HostOption = Annotated[
         "--host", metavar="NAME", help="With --from cloud: the host whose backups are meant [default: this one].", show_default=False
     ),
 ]
-BackupArgument = Annotated[str, typer.Argument(metavar="ID|latest", help="A backup's id, or latest.")]
+BackupArgument = Annotated[str, typer.Argument(metavar="ID|latest", help="A backup's id, or latest.", autocompletion=backup_ids_or_latest)]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The backup's id.", autocompletion=backup_ids)]

@@ -5,13 +5,12 @@ from typing import Annotated
 import typer
 
 from pgkeeper.cli.door import JsonOption, open_door
+from pgkeeper.cli.options import IdArgument
 from pgkeeper.cli.say import say
-
-_Backup = Annotated[str, typer.Argument(metavar="ID", help="The backup's id.")]
 
 
 def pin_command(
-    backup: _Backup,
+    backup: IdArgument,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever asks later.", show_default=False)] = "",
     json: JsonOption = False,
 ) -> None:
@@ -23,7 +22,7 @@ def pin_command(
     door.show("pin", report, lambda: say(f"{report.backup_id}: {'pinned' if report.changed else 'was pinned already'}"))
 
 
-def unpin_command(backup: _Backup, json: JsonOption = False) -> None:
+def unpin_command(backup: IdArgument, json: JsonOption = False) -> None:
     """Take the pin off one backup; from then on retention decides."""
     from pgkeeper.operations.pin import unpin
 

@@ -169,24 +169,29 @@ def resume_command(json: JsonOption = False, quiet: QuietOption = False) -> None
 
 def start_command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The directory that `pgkeeper pitr restore` named.")],
+    json: JsonOption = False,
 ) -> None:
     """Start a cluster again that was recovered beside production, after `stop` or a reboot of the host."""
     from pgkeeper.operations.side_server import start_side
 
-    door = open_door()
+    door = open_door(json=json)
     start_side(directory, door.settings)
-    say(f"{directory} runs: {door.pasted(_psql(str(directory), 5432))}")
+    look = door.pasted(_psql(str(directory), 5432))
+    door.show("pitr-side", {"directory": str(directory), "state": "running"}, lambda: say(f"{directory} runs: {look}"))
 
 
 def stop_command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The directory that `pgkeeper pitr restore` named.")],
     remove: Annotated[bool, typer.Option("--remove", help="Remove it as well.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Stop a cluster that was recovered beside production, and with --remove remove it."""
     from pgkeeper.operations.side_server import stop_side
 
-    stop_side(directory, open_door().settings, clear=remove)
-    say(f"{directory} is {'removed' if remove else 'stopped'}.")
+    door = open_door(json=json)
+    stop_side(directory, door.settings, clear=remove)
+    state = "removed" if remove else "stopped"
+    door.show("pitr-side", {"directory": str(directory), "state": state}, lambda: say(f"{directory} is {state}."))
 
 
 def _show_exchanged(door: Door, report: "ReplaceClusterReport") -> None:

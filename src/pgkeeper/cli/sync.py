@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgkeeper.cli.complete import backup_ids
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import WaitOption
 from pgkeeper.cli.say import complain, say
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 def command(
     backups: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Only these backups [default: all that are missing].", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID]...", help="Only these backups [default: all that are missing].", show_default=False, autocompletion=backup_ids
+        ),
     ] = None,
     wait: WaitOption = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Take over a place that belongs to another machine or cluster.")] = False,

@@ -12,6 +12,7 @@ from typing import Literal
 from pgkeeper import __version__
 from pgkeeper.host.identity import machine_id
 from pgkeeper.host.locks import exclusive
+from pgkeeper.model import more_room
 from pgkeeper.model.errors import IntegrityError, OperationFailed
 from pgkeeper.model.manifest import (
     CONFIG_FILE,
@@ -195,7 +196,7 @@ def _require_space(directory: Path, previous: Manifest | None) -> None:
         raise OperationFailed(
             "there is too little space for a backup",
             f"{directory} has {free} bytes free, the last backup took {previous.size_bytes}",
-            "free some space, or point BACKUP_DIR at a larger disk",
+            more_room.FOR_BACKUPS,
         )
 
 

@@ -15,6 +15,7 @@ from pgkeeper.off_site_settings import OffSite
 from pgkeeper.operations.manifest_facts import Facts, ManifestFacts, fresh_facts, known_facts, manifest_path
 from pgkeeper.operations.off_site import known_off_site
 from pgkeeper.operations.places import copies_in, local_store, one_backup
+from pgkeeper.operations.replacements import replacements
 from pgkeeper.operations.reports import Message
 from pgkeeper.settings import Settings
 from pgkeeper.stores.cloud_copy import CloudCopy
@@ -27,7 +28,8 @@ class BackupSummary(Message):
     `problem` says why its manifest can't be read (then what stands in it is missing here), or what a check found wrong with its bytes or
     contents; `difference` what only a restore showed, while its contents are right. `pin_problem` says why the pin of a pinned backup can't
     be believed. Of one that is only off site is told what the ledger knows. `seen` says when each store off site was last seen to have its
-    copy: nobody far away is asked for a list of all.
+    copy: nobody far away is asked for a list of all. `replaced_at` is when a replacement or an undoing first put another database in
+    the place of the one that it was made of.
     """
 
     backup_id: str
@@ -51,6 +53,7 @@ class BackupSummary(Message):
     problem: str = ""
     difference: str = ""
     seen: dict[OffSite, datetime] = Field(default_factory=dict)
+    replaced_at: datetime | None = None
 
 
 def list_backups(settings: Settings, databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
@@ -61,7 +64,7 @@ def list_backups(settings: Settings, databases: tuple[str, ...] = ()) -> tuple[B
     """
     found = [backup for backup in local_store(settings).backups() if not databases or backup.database in databases]
     here = _summaries(found, known_facts(settings, found, everything=not databases), ("local",))
-    return with_copies(here, known_off_site(settings), databases)
+    return _with_replacements(with_copies(here, known_off_site(settings), databases), settings)
 
 
 def list_copies(settings: Settings, source: StoreName, host: str = "", databases: tuple[str, ...] = ()) -> tuple[BackupSummary, ...]:
@@ -74,11 +77,25 @@ def list_copies(settings: Settings, source: StoreName, host: str = "", databases
     found = [backup for backup in store.backups() if not databases or backup.database in databases]
     summaries = _summaries(found, known_facts(settings, found, everything=False), (source,))
     if source == "local":
-        return summaries
+        return _with_replacements(summaries, settings)
     ledger = Ledger() if host else dict(known_off_site(settings)).get(source, Ledger())
     sent = {(record.cluster, record.backup_id): record for record in ledger.copies}
     there = {(copy.cluster, copy.backup_id): copy.sizes for copy in found if isinstance(copy, CloudCopy)}
-    return tuple(_as_listed(summary, sent, there, {source: now}) for summary in summaries)
+    listed = tuple(_as_listed(summary, sent, there, {source: now}) for summary in summaries)
+    # The journals of replacements are those of this host.
+    return listed if host else _with_replacements(listed, settings)
+
+
+def _with_replacements(backups: tuple[BackupSummary, ...], settings: Settings) -> tuple[BackupSummary, ...]:
+    done = [known for known in reversed(replacements(settings)) if known.step == "done"]
+
+    def replaced_at(backup: BackupSummary) -> datetime | None:
+        of_it = (known for known in done if known.database == backup.database)
+        # What is saved just before is made after the journal begins.
+        later = (known.begun_at for known in of_it if known.begun_at >= backup.created_at or known.saved_backup == backup.backup_id)
+        return next(later, None)
+
+    return tuple(backup.model_copy(update={"replaced_at": replaced_at(backup)}) for backup in backups) if done else backups
 
 
 def _as_listed(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pgkeeper.host.processes import Child, describe
 from pgkeeper.host.sandbox import Inside, shut_in
+from pgkeeper.model import more_room
 from pgkeeper.model.errors import ConfigurationError, OperationFailed, PgkeeperError
 from pgkeeper.model.manifest import ClusterFacts
 from pgkeeper.model.sizes import format_size
@@ -147,7 +148,7 @@ def require_space(directory: Path, size_bytes: int) -> None:
         raise OperationFailed(
             "there is too little space for a proof",
             f"{directory} has {format_size(free)} free, it needs {format_size(needed)} and leaves {format_size(reserve)} alone",
-            "free some space, or point BACKUP_PROOF_DIR at a larger disk",
+            more_room.FOR_PROOFS,
         )
 
 

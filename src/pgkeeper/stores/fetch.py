@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pgkeeper.model import more_room
 from pgkeeper.model.copy import ENCRYPTED, CopyHeader, EncryptedFile
 from pgkeeper.model.errors import BusyError, IntegrityError, OperationFailed
 from pgkeeper.model.names import short_name
@@ -105,5 +106,5 @@ def _require_room(place: Path, header: CopyHeader) -> None:
         raise OperationFailed(
             f"there is too little space to fetch backup {header.backup_id}",
             f"it takes {format_size(header.size_bytes)}, {place.parent} has {format_size(free)} free",
-            "free some space, or point BACKUP_DIR at a larger disk",
+            more_room.FOR_BACKUPS,
         )
