@@ -15,6 +15,10 @@ create table places (id int, flat geometry(Point, 990001), round geography(Point
 insert into places select i, st_setsrid(st_makepoint(i, i), 990001), st_makepoint(i, i)::geography from generate_series(1, 80) i;
 create index on places using gist (flat); create index on places using gist (round);
 select topology.createtopology('roads', 4326);
+create table tiles (id serial primary key, rast raster);
+insert into tiles (rast)
+  select st_addband(st_makeemptyraster(10, 10, i * 10, 0, 1, -1, 0, 0, 4326), '8BUI'::text, i, 0) from generate_series(1, 4) i;
+create index on tiles using gist (st_convexhull(rast)); select addrasterconstraints('tiles'::name, 'rast'::name);
 """
 PARTMAN = """
 create schema partman; create extension pg_partman schema partman;

@@ -104,6 +104,27 @@ def test_the_path_of_the_database_and_that_of_the_role_count(keeper: Pgkeeper) -
     assert_same_contents(keeper.cluster, "app", "beside")
 
 
+def test_the_path_that_a_role_has_in_every_database_counts(keeper: Pgkeeper) -> None:
+    # As an application that installs itself as its own role leaves it: a function calls another without a schema, rows are checked by it.
+    keeper.create_database(
+        "app",
+        f"""
+        alter role {OWNER} set search_path = own, public; create schema own authorization {OWNER};
+        set role {OWNER}; set search_path = own, public;
+        create function known(text) returns boolean language plpgsql immutable as 'begin return helper($1) is not null; end';
+        create function helper(text) returns text language sql immutable as $$ select nullif($1, '') $$;
+        create table messages (id serial primary key, body text check (known(body))); insert into messages (body) values ('first');
+        """,
+    )
+    backup_id = keeper.backup("app")
+    keeper("verify", backup_id, "--level", "restore").exits(DONE)
+    keeper.restore(backup_id, "--to", "beside")
+    assert_same_contents(keeper.cluster, "app", "beside")
+    report = keeper("restore", backup_id, "--replace", "--confirm", "RESTORE", "--json").exits(DONE).json
+    keeper.databases.add(report["kept_as"])
+    assert_same_contents(keeper.cluster, "app", "beside")
+
+
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_name_without_a_schema_never_leads_to_code_of_a_third_role(keeper: Pgkeeper, maker: str) -> None:
     index = "create table t (a text); create index on t (slow_slug(a)); insert into t values ('A');"
