@@ -89,8 +89,8 @@ class HostFacts:
 
     `standby`: the server is one, and its primary is backed up instead. `held_back`: why expiry may remove nothing at all.
     `archiving_problem`: why the cluster's log gets into no repository, though it should. `interrupted`: what a replacement of the cluster
-    left that nobody is at any more. `copies` are databases that pgkeeper made as copies, which nobody backs up. `left`: recovered clusters and
-    kept directories.
+    left that nobody is at any more. `copies` are databases that pgkeeper made as copies, which nobody backs up. `left`: recovered clusters
+    and kept directories.
     """
 
     databases: tuple[DatabaseFacts, ...]
@@ -194,7 +194,7 @@ def _of_host(facts: HostFacts) -> Iterator[Finding]:
         hint = "if the clock is right, nothing needs doing: it goes on by itself"
         yield Finding("problem", "", f"expiry holds back {count(waiting, 'backup')}: {facts.held_back}", hint)
     for copy in facts.copies:
-        hint = f"keep it as a database of your own with `pgkeeper keep {quote(copy)}`"
+        hint = f"keep it as a database of your own with `pgkeeper keep {quoted(copy)}`"
         yield Finding("remark", copy, "a copy that pgkeeper made, so it is not backed up", hint)
     if facts.standby:
         yield Finding("remark", "", "this server is a standby: its primary is backed up (BACKUP_FROM_STANDBY=true backs it up too)")
