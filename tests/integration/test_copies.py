@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 from psycopg import sql
 
-from .support.product import DONE, FAILED, Pgkeeper
+from .support.product import DONE, FAILED, REFUSED, Pgkeeper
+
+
+def status_of(pgkeeper: Pgkeeper) -> tuple[set[str], dict[str, list[dict[str, Any]]]]:
+    """What is missed where it is not backed up, and what status says about each database."""
+    report = pgkeeper("status", "--json").json
+    said: dict[str, list[dict[str, Any]]] = {}
+    for finding in report["findings"]:
+        said.setdefault(finding["database"], []).append(finding)
+    return {found["database"] for found in report["databases"] if found["wanted"]}, said
 
 
 def all_databases(pgkeeper: Pgkeeper) -> set[str]:
     """What is missed where it is not backed up."""
-    return {found["database"] for found in pgkeeper("status", "--json").json["databases"] if found["wanted"]}
-
-
-def said_of(pgkeeper: Pgkeeper, database: str) -> list[dict[str, Any]]:
-    """What status says about one database."""
-    return [finding for finding in pgkeeper("status", "--json").json["findings"] if finding["database"] == database]
+    return status_of(pgkeeper)[0]
 
 
 def restored(pgkeeper: Pgkeeper, *arguments: str) -> str:
@@ -25,55 +30,13 @@ def restored(pgkeeper: Pgkeeper, *arguments: str) -> str:
     return target
 
 
-def test_a_restored_copy_is_listed_and_neither_backed_up_nor_missed_until_its_owner_keeps_it(pgkeeper: Pgkeeper) -> None:
-    pgkeeper.create_database("app")
-    copy = restored(pgkeeper, pgkeeper.backup("app"))
-    backed_up = {outcome["database"] for outcome in pgkeeper("backup", "--test", "--json").exits(DONE).json["outcomes"]}
-    assert "app" in backed_up
-    assert copy not in backed_up
-    assert copy not in all_databases(pgkeeper)
-    (finding,) = said_of(pgkeeper, copy)
-    assert (finding["level"], finding["text"]) == ("remark", "a copy that pgkeeper made, so it is not backed up")
-    backup_id = pgkeeper.backup(copy)
-    pgkeeper("delete", backup_id, "--confirm", "DELETE").exits(DONE)
-    assert pgkeeper("keep", copy, "--json").exits(DONE).json["changed"]
-    assert not pgkeeper("keep", copy, "--json").exits(DONE).json["changed"]
-    pgkeeper("keep", "no such").exits(FAILED)
-    assert copy in all_databases(pgkeeper)
-    assert any(finding["level"] == "problem" for finding in said_of(pgkeeper, copy))
+def rename(pgkeeper: Pgkeeper, name: str, to: str) -> None:
+    pgkeeper.databases.add(to)
+    pgkeeper.cluster.execute(sql.SQL("alter database {} rename to {}").format(sql.Identifier(name), sql.Identifier(to)))
 
 
-def test_a_copy_that_its_owner_renamed_or_that_has_its_originals_name_is_a_database_of_its_own(pgkeeper: Pgkeeper) -> None:
-    pgkeeper.create_database("app")
-    backup_id = pgkeeper.backup("app")
-    copy = restored(pgkeeper, backup_id)
-    pgkeeper.cluster.drop_database("app")
-    assert restored(pgkeeper, backup_id, "--to", "app") == "app"
-    pgkeeper.cluster.execute(sql.SQL("alter database {} rename to renamed").format(sql.Identifier(copy)))
-    pgkeeper.databases.add("renamed")
-    assert all_databases(pgkeeper) >= {"app", "renamed"}
-
-
-def test_what_a_replacement_and_its_undo_put_aside_is_a_copy_and_what_is_in_production_is_none(pgkeeper: Pgkeeper) -> None:
-    pgkeeper.create_database("app")
-    replaced = pgkeeper("restore", pgkeeper.backup("app"), "--replace", "--confirm", "RESTORE", "--json").exits(DONE).json["kept_as"]
-    pgkeeper.databases.add(replaced)
-    pgkeeper.cluster.execute(sql.SQL("alter database {} allow_connections true").format(sql.Identifier(replaced)))
-    found = all_databases(pgkeeper)
-    assert "app" in found
-    assert replaced not in found
-    pgkeeper.cluster.execute(sql.SQL("alter database {} allow_connections false").format(sql.Identifier(replaced)))
-    undone = pgkeeper("restore", "--undo", "--confirm", "RESTORE", "--json").exits(DONE).json["kept_as"]
-    pgkeeper.databases.add(undone)
-    found = all_databases(pgkeeper)
-    assert "app" in found
-    assert undone not in found
-
-
-def test_no_owner_can_mark_a_database_as_a_copy_or_carry_the_mark_to_another(pgkeeper: Pgkeeper) -> None:
-    pgkeeper.create_database("app")
-    pgkeeper.create_database("real")
-    copy = restored(pgkeeper, pgkeeper.backup("app"))
+def forge_marks(pgkeeper: Pgkeeper, copy: str) -> None:
+    """Set the mark on `real`: the copy's own as a superuser's restore of a dump would, and one made for it as an owner may."""
     (mark,) = pgkeeper.cluster.query(
         "select setconfig[1] from pg_db_role_setting s join pg_database d on d.oid = setdatabase where datname = %s", copy
     )
@@ -81,13 +44,64 @@ def test_no_owner_can_mark_a_database_as_a_copy_or_carry_the_mark_to_another(pgk
     oids = {str(name): oid for name, oid in pgkeeper.cluster.query("select datname, oid::text from pg_database")}
     forged = value.replace(f"/{oids[copy]}/{copy}", f"/{oids['real']}/real")
     assert forged != value
-    # What a superuser's restore of a dump would set, and what an owner may set for the own role and for everyone.
     pgkeeper.cluster.execute(sql.SQL('alter role postgres in database real set "pgkeeper"."copy" to {}').format(value))
+    for whom in ("role mallory in database real", "database real"):
+        pgkeeper.cluster.execute(sql.SQL('alter {} set "pgkeeper"."copy" to {}').format(sql.SQL(whom), forged))
+
+
+# One restore serves all this: each one, and each call of the program, takes its second.
+def test_a_restored_copy_is_known_as_such_until_its_owner_keeps_or_renames_it_and_no_other_database_can_be_marked(
+    pgkeeper: Pgkeeper,
+) -> None:
+    pgkeeper.create_database("app")
+    pgkeeper.create_database("real")
+    copy = restored(pgkeeper, backup_id := pgkeeper.backup("app"))
     pgkeeper.cluster.execute("create role mallory")
     try:
-        for whom in ("role mallory in database real", "database real"):
-            pgkeeper.cluster.execute(sql.SQL('alter {} set "pgkeeper"."copy" to {}').format(sql.SQL(whom), forged))
-        assert "real" in all_databases(pgkeeper)
+        forge_marks(pgkeeper, copy)
+        backed_up = {outcome["database"] for outcome in pgkeeper("backup", "--test", "--json").exits(DONE).json["outcomes"]}
+        assert backed_up >= {"app", "real"}
+        assert copy not in backed_up
+        wanted, said = status_of(pgkeeper)
+        assert wanted >= {"app", "real"}
+        assert copy not in wanted
+        (finding,) = said[copy]
+        assert (finding["level"], finding["text"]) == ("remark", "a copy that pgkeeper made, so it is not backed up")
+        assert f"`pgkeeper keep {copy}`" in finding["hint"]
     finally:
         pgkeeper.cluster.execute("alter role mallory in database real reset all")
         pgkeeper.cluster.execute("drop role mallory")
+    rename(pgkeeper, copy, "renamed")
+    assert "renamed" in all_databases(pgkeeper)
+    rename(pgkeeper, "renamed", copy)
+    # One that is named is backed up, whatever it is.
+    pgkeeper("backup", "--test", "--database", copy).exits(DONE)
+    assert pgkeeper("keep", copy, "--json").exits(DONE).json["changed"]
+    assert not pgkeeper("keep", copy, "--json").exits(DONE).json["changed"]
+    pgkeeper("keep", "no such").exits(FAILED)
+    pgkeeper.cluster.drop_database("app")
+    assert restored(pgkeeper, backup_id, "--to", "app") == "app"
+    wanted, said = status_of(pgkeeper)
+    assert wanted >= {"app", copy}
+    assert any(finding["level"] == "problem" for finding in said[copy])
+
+
+def test_what_a_replacement_and_its_undo_put_aside_is_a_copy_and_what_is_in_production_is_none(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app")
+    replaced = pgkeeper("restore", pgkeeper.backup("app"), "--replace", "--confirm", "RESTORE", "--json").exits(DONE).json["kept_as"]
+    pgkeeper.databases.add(replaced)
+    # Its owner may not take it for kept while it is closed, is never backed up and will be dropped.
+    refused = pgkeeper("keep", replaced).exits(REFUSED).error
+    opening = refused.partition("open it with `")[2].partition("`")[0]
+    assert opening.startswith("runuser -u postgres -- psql ")
+    subprocess.run(["bash", "-c", opening], check=True)
+    found = all_databases(pgkeeper)
+    assert "app" in found
+    assert replaced not in found
+    assert pgkeeper("keep", replaced, "--json").exits(DONE).json["changed"]
+    pgkeeper.cluster.execute(sql.SQL("alter database {} allow_connections false").format(sql.Identifier(replaced)))
+    undone = pgkeeper("restore", "--undo", "--confirm", "RESTORE", "--json").exits(DONE).json["kept_as"]
+    pgkeeper.databases.add(undone)
+    found = all_databases(pgkeeper)
+    assert "app" in found
+    assert undone not in found

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
+
+from pgkeeper.off_site_settings import PROVIDER_VARIABLES
+from pgkeeper.settings import NO_VARIABLES, Settings
 
 
 def test_a_misspelt_name_is_told_with_the_nearest_one(root: Path, variable_names: ModuleType) -> None:
@@ -49,3 +55,24 @@ def test_every_playbook_looks_at_the_names_first(root: Path) -> None:
         assert first.get("tasks_from", "names.yml") == "names.yml"
     tasks = yaml.safe_load((root / "roles/pgkeeper/tasks/main.yml").read_text(encoding="utf-8"))
     assert tasks[0]["ansible.builtin.import_tasks"] == "names.yml"
+
+
+def test_the_known_keys_of_pgkeeper_settings_are_the_settings_that_there_are(root: Path, variable_names: ModuleType) -> None:
+    fields = {"BACKUP_" + name.upper() for name in Settings.model_fields if name not in NO_VARIABLES}
+    assert variable_names.settings(root) == fields | PROVIDER_VARIABLES
+
+
+def test_a_misspelt_key_of_pgkeeper_settings_stops_a_deploy_as_a_misspelt_variable_does(root: Path) -> None:
+    names = [
+        "pgkeeper_settings.BACKUP_LOCK_TIMEOUT_SECNDS",
+        "pgkeeper_settings.BACKUP_DIR",
+        "pgkeeper_settings.PGSSLMODE",
+        "pgkeeper_settings",
+    ]
+    program = root / "roles/pgkeeper/files/variable_names.py"
+    done = subprocess.run([sys.executable, program, root, *names], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == [
+        "BACKUP_LOCK_TIMEOUT_SECNDS in pgkeeper_settings is no setting of pgkeeper: did you mean BACKUP_LOCK_TIMEOUT_SECONDS?"
+    ]
+    tasks = yaml.safe_load((root / "roles/pgkeeper/tasks/names.yml").read_text(encoding="utf-8"))
+    assert "pgkeeper_settings | default({})" in tasks[0]["ansible.builtin.command"]["argv"]
