@@ -14,6 +14,7 @@ from typing import Literal
 
 from pgkeeper.host.processes import Child, in_memory
 from pgkeeper.model.errors import ConfigurationError, OperationFailed
+from pgkeeper.pgbackrest.next_step import next_step
 
 _ERROR = re.compile(r"^(?:\S+ \S+ +P\d+ +)?(?:ERROR|ASSERT): \[(\d{3})\]: (.*)$")
 _CAUSE = re.compile(r"\[\w+Error\]")
@@ -66,7 +67,7 @@ class PgBackRest:
         with in_memory("stdout") as output, Child(self.arguments(command, *options), _ENVIRONMENT, stdout=output) as child:
             status = child.wait(timeout)
             if status != 0:
-                raise failure(command, status, child.messages().splitlines())
+                raise failure(command, status, child.messages().splitlines(), self._next_step)
             output.seek(0)
             return output.read().decode("utf-8", "replace")
 
@@ -82,8 +83,11 @@ class PgBackRest:
             status = child.wait(_LAST_SECONDS)
             messages = child.messages().splitlines()
             if status != 0:
-                raise failure(command, status, messages)
+                raise failure(command, status, messages, self._next_step)
             return tuple(found[1] for message in messages if (found := _WARNING.match(message)))
+
+    def _next_step(self, code: int, why: str) -> str:
+        return next_step(self.config_file, self.attached, self.stanza, code, why)
 
 
 def failure(
