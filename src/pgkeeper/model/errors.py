@@ -3,9 +3,10 @@
 Each class carries the exit status that the command line documents, so that a door never has to guess.
 """
 
+import re
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 
 class ErrorInfo(BaseModel):
@@ -17,6 +18,12 @@ class ErrorInfo(BaseModel):
     why: str = ""
     hint: str = ""
     exit_status: int = 1
+
+    @field_validator("what", "why", "hint")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        """Fold line breaks, which other programs' messages hold: each part is also shown alone, and a line break shown as an escape."""
+        return re.sub(r"\s*[\r\n]+\s*", " ", value).strip()
 
     def __str__(self) -> str:
         """Return the one line that is shown: what, why, what to do."""

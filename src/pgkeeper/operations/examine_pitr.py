@@ -13,6 +13,7 @@ from pgkeeper.operations.pitr_timelines import stranger_warnings
 from pgkeeper.operations.places import server
 from pgkeeper.operations.production_lineage import production_lineage
 from pgkeeper.pgbackrest.archive_list import archive_list
+from pgkeeper.pgbackrest.configuration import queue_limit
 from pgkeeper.pgbackrest.info import info
 from pgkeeper.postgres.amcheck import why_unsafe
 from pgkeeper.postgres.facts import identify, list_databases
@@ -31,6 +32,7 @@ def examine_pitr(settings: Settings) -> Iterator[Finding]:
     if interrupted := interrupted_cluster(settings):
         hint = "`pgkeeper pitr resume` settles it, or says what does"
         yield Finding(level="problem", subject=_SUBJECT, text=interrupted, hint=hint)
+    yield from _queue(settings)
     archiving = look_at_archiving(settings)
     if archiving.problem:
         yield Finding(level="problem", subject=_SUBJECT, text=archiving.problem, hint="`pgkeeper pitr check` says more")
@@ -57,6 +59,20 @@ def examine_pitr(settings: Settings) -> Iterator[Finding]:
         except PgkeeperError as error:
             yield problem_found(_SUBJECT, error)
     yield from _page_checks(settings)
+
+
+def _queue(settings: Settings) -> Iterator[Finding]:
+    """Yield a warning where pgBackRest is told to drop the log rather than let it wait."""
+    program = pgbackrest(settings)
+    try:
+        limit = queue_limit(program.config_file, program.attached, program.stanza)
+    except PgkeeperError as error:
+        yield problem_found(_SUBJECT, error)
+        return
+    if limit is not None:
+        text = f"archive-push-queue-max is {limit}: when more log than that waits, pgBackRest drops it, and recovery has a gap"
+        hint = f"remove it from {program.config_file}, and from the files in {program.attached}"
+        yield Finding(level="warning", subject=_SUBJECT, text=text, hint=hint)
 
 
 def _page_checks(settings: Settings) -> Iterator[Finding]:

@@ -36,5 +36,8 @@ def backup(program: PgBackRest, repository: int, kind: BackupKind, cluster_bytes
 
 
 def held(error: PgBackRestFailed) -> bool:
-    """Tell whether a command failed because another one holds the stanza's lock."""
-    return error.code == _LOCKED
+    """Tell whether a command failed because another one holds the stanza's lock.
+
+    A lock file that may not be opened has the same number.
+    """
+    return error.code == _LOCKED and "Permission denied" not in error.why

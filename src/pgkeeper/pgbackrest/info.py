@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pgkeeper.model.errors import OperationFailed
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.repository import name_of
-from pgkeeper.model.shell import quoted
+from pgkeeper.pgbackrest.next_step import create_stanza
 from pgkeeper.pgbackrest.program import IMPATIENT, PgBackRest, PgBackRestFailed
 
 _SECONDS = 300.0
@@ -47,17 +47,17 @@ def info(program: PgBackRest, repository: int, seconds: float = _SECONDS) -> Rep
     try:
         stanzas = json.loads(text)
         stanza = next((one for one in stanzas if one["name"] == program.stanza), None)
-        return _repository(repository, program.stanza, stanza)
+        return _repository(repository, program, stanza)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise OperationFailed("pgbackrest info cannot be understood", f"{type(error).__name__}: {error}") from error
 
 
-def _repository(repository: int, stanza: str, document: dict[str, Any] | None) -> RepositoryInfo:
+def _repository(repository: int, program: PgBackRest, document: dict[str, Any] | None) -> RepositoryInfo:
     status: dict[str, Any] = document["status"] if document else {"code": 1, "message": "missing stanza path"}
     code, message = status["code"], str(status["message"])
     if document is None or code not in (0, _NO_BACKUP) or not document["db"]:
         problems = [one["status"]["message"] for one in document["repo"]] if document else []
-        hint = f"create it with `pgbackrest --stanza={quoted(stanza)} stanza-create`, or deploy again" if code in _STANZA_MISSING else ""
+        hint = create_stanza(program.config_file, program.attached, program.stanza) if code in _STANZA_MISSING else ""
         shape = StanzaMissing if code in _STANZA_MISSING else PgBackRestFailed
         raise shape(f"repository {name_of(repository)} cannot be used", "; ".join(problems) or message, hint)
     current = document["db"][-1]

@@ -8,13 +8,16 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
 from pgkeeper.host.processes import Child, in_memory
 from pgkeeper.model.errors import ConfigurationError, OperationFailed
+from pgkeeper.pgbackrest.next_step import next_step
 
 _ERROR = re.compile(r"^(?:\S+ \S+ +P\d+ +)?(?:ERROR|ASSERT): \[(\d{3})\]: (.*)$")
+_CAUSE = re.compile(r"\[\w+Error\]")
 _WARNING = re.compile(r"^(?:\S+ \S+ +P\d+ +)?WARN: (.*)$")
 IMPATIENT = "--io-timeout=10"
 """For questions that somebody waits for: pgBackRest would try each of several files for a minute at a store that is out of reach."""
@@ -64,7 +67,7 @@ class PgBackRest:
         with in_memory("stdout") as output, Child(self.arguments(command, *options), _ENVIRONMENT, stdout=output) as child:
             status = child.wait(timeout)
             if status != 0:
-                raise failure(command, status, child.messages().splitlines())
+                raise failure(command, status, child.messages().splitlines(), self._next_step)
             output.seek(0)
             return output.read().decode("utf-8", "replace")
 
@@ -80,15 +83,37 @@ class PgBackRest:
             status = child.wait(_LAST_SECONDS)
             messages = child.messages().splitlines()
             if status != 0:
-                raise failure(command, status, messages)
+                raise failure(command, status, messages, self._next_step)
             return tuple(found[1] for message in messages if (found := _WARNING.match(message)))
 
+    def _next_step(self, code: int, why: str) -> str:
+        return next_step(self.config_file, self.attached, self.stanza, code, why)
 
-def failure(command: str, status: int, lines: Sequence[str]) -> PgBackRestFailed:
-    """Return what to tell the owner of a command that failed, from what it said."""
+
+def failure(
+    command: str, status: int, lines: Sequence[str], next_step: Callable[[int, str], str] = lambda _code, _why: ""
+) -> PgBackRestFailed:
+    """Return what to tell the owner of a command that failed, from what it said; `next_step` makes of its number and cause what to do.
+
+    The cause often stands beside the error: in a warning before it (`[DbConnectError] …`), or in the lines below it.
+    """
     for number, line in enumerate(lines):
         if found := _ERROR.match(line):
-            rest = [more.strip() for more in lines[number + 1 :]]
-            hints = [more.removeprefix("HINT:").strip() for more in rest if more.startswith("HINT:")]
-            return PgBackRestFailed(f"pgbackrest {command} failed", found[2], "; ".join(hints), int(found[1]))
+            below = _told_below(lines[number + 1 :])
+            hints = [more.removeprefix("HINT:").strip() for more in below if more.startswith("HINT:")]
+            details = [more for more in below if not more.startswith("HINT:")]
+            warned = [" ".join([warning[1], *_told_below(lines[at + 1 : number])]) for at, warning in _causes(lines[:number])]
+            why = "; ".join([found[2].rstrip(":"), *details, *warned])
+            code = int(found[1])
+            return PgBackRestFailed(f"pgbackrest {command} failed", why, next_step(code, why) or "; ".join(hints), code)
     return PgBackRestFailed(f"pgbackrest {command} failed", " ".join(lines[-3:]) or f"exit status {status}")
+
+
+def _causes(lines: Sequence[str]) -> list[tuple[int, re.Match[str]]]:
+    return [(at, found) for at, line in enumerate(lines) if (found := _WARNING.match(line)) and _CAUSE.search(found[1])]
+
+
+def _told_below(lines: Sequence[str]) -> list[str]:
+    """Return the lines that belong to the message above them; what an ASSERT asks to be reported to its makers does not."""
+    told = takewhile(lambda line: line[:1].isspace() and not line.strip().startswith("-----"), lines)
+    return [line.strip() for line in told if line.strip()]

@@ -12,6 +12,7 @@ import pytest
 
 from pgkeeper.model.errors import OperationFailed
 from pgkeeper.pgbackrest.archive_list import archive_list
+from pgkeeper.pgbackrest.backup import held
 from pgkeeper.pgbackrest.info import RepositoryInfo, StanzaMissing, info
 from pgkeeper.pgbackrest.program import PgBackRest, PgBackRestFailed, failure
 
@@ -152,3 +153,34 @@ def test_an_error_of_pgbackrest_keeps_its_number_and_hints() -> None:
     lines = ["2026-11-26 04:24:06.187 P00  ERROR: [050]: unable to acquire lock", "         HINT: is another process running?"]
     found = failure("backup", 50, lines)
     assert (found.code, found.why, found.hint) == (50, "unable to acquire lock", "is another process running?")
+
+
+def test_the_cause_that_stands_beside_an_error_is_told() -> None:
+    lines = [
+        "WARN: unable to check pg1: [DbConnectError] unable to connect to 'port=5999': No such file or directory",
+        "      \tIs the server running locally?",
+        "WARN: option 'repo1-retention-full' is not set",
+        "ERROR: [056]: unable to find primary cluster - cannot proceed",
+        "       HINT: are all available clusters in recovery?",
+    ]
+    told = failure("stanza-create", 56, lines)
+    assert "[DbConnectError] unable to connect to 'port=5999': No such file or directory Is the server running locally?" in told.why
+    assert "retention" not in told.why
+    below = [
+        "ERROR: [055]: unable to load info file:",
+        "       FileMissingError: unable to open '/r/backup.info'",
+        "       HINT: has a stanza-create been performed?",
+    ]
+    assert failure("backup", 55, below).why == "unable to load info file; FileMissingError: unable to open '/r/backup.info'"
+    asserted = ["ASSERT: [025]: no WAL files to process", "        --------", "        stack trace:"]
+    assert failure("archive-push", 25, asserted).why == "no WAL files to process"
+
+
+def test_a_lock_that_may_not_be_opened_is_held_by_nobody() -> None:
+    assert held(failure("backup", 50, ["ERROR: [050]: unable to acquire lock on file '/l/x.lock': Resource temporarily unavailable"]))
+    assert not held(failure("backup", 50, ["ERROR: [050]: unable to acquire lock on file '/l/x.lock': Permission denied"]))
+
+
+def test_no_part_of_a_message_holds_a_line_break() -> None:
+    error = OperationFailed("a\nb", "c\r\n  d", "e\n")
+    assert (error.what, error.why, error.hint) == ("a b", "c d", "e")
