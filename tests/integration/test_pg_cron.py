@@ -74,6 +74,24 @@ def test_a_name_that_is_taken_is_named_and_nothing_is_left(scheduling: Pgkeeper,
     assert scheduling.cluster.databases() == before - {"contrib_regression"}
 
 
+def test_a_change_over_that_fails_says_that_the_jobs_of_production_do_not_run(scheduling: Pgkeeper) -> None:
+    cluster = scheduling.cluster
+    cluster.psql("app", "create role tenant login; create table theirs (n int); alter table theirs owner to tenant;")
+    cluster.psql("app", "revoke connect on database app from public;")
+    try:
+        backup_id = scheduling.backup("app")
+        cluster.psql("app", "grant connect on database app to tenant;")
+        run = scheduling("restore", backup_id, "--replace", "--confirm", "RESTORE").exits(FAILED)
+        assert "as it was before" in run.error
+        if scheduler(scheduling) is None:
+            assert "pg_cron launcher ended with the sessions of the database" in run.error
+            cluster.stop()
+            cluster.start(*LOADED)
+    finally:
+        cluster.psql("app", "drop table theirs; revoke connect on database app from tenant; grant connect on database app to public;")
+        cluster.psql("app", "drop role tenant;")
+
+
 def test_what_takes_productions_place_has_its_jobs_and_says_what_runs_them_again(scheduling: Pgkeeper, backup_id: str) -> None:
     cluster = scheduling.cluster
     before = jobs(scheduling, "app")

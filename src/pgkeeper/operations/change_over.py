@@ -18,6 +18,7 @@ from pgkeeper.operations.replacements import ReplacementJournal
 from pgkeeper.operations.settle import settled_if_it_fails
 from pgkeeper.postgres.database_workers import database_workers, lost_workers
 from pgkeeper.postgres.facts import ClusterIdentity
+from pgkeeper.postgres.new_database import database_oid
 from pgkeeper.postgres.owners import Owners, ask_owners
 from pgkeeper.postgres.server import Server, Session, told
 from pgkeeper.postgres.swap import close_database, obstacles, swap
@@ -57,22 +58,28 @@ class ChangeOver:
         dumps = exclusive(self.settings.state_dir, f"dump {self.cluster.label} {database}", f"a backup of {database}", self.wait)
         # Whatever refuses us here refuses us late: a restored database waits to take production's place. Dumps stay out until that is
         # settled.
-        with ExitStack() as held, settled_if_it_fails(journal, self.settings, self.progress), told("the change-over"):
-            held.enter_context(dumps)
-            require_free(self.session, database)
-            workers = database_workers(self.session, replacement.old_oid)
-            before = ask_owners(self.server, database, self.cluster.major)
-            began = time.monotonic()
-            self._stop_swap_start(journal, replacement, before)
+        workers = database_workers(self.session, replacement.old_oid)
+        try:
+            with ExitStack() as held, settled_if_it_fails(journal, self.settings, self.progress), told("the change-over"):
+                held.enter_context(dumps)
+                require_free(self.session, database)
+                before = ask_owners(self.server, database, self.cluster.major)
+                began = time.monotonic()
+                self._stop_swap_start(journal, replacement, before)
+        except PgkeeperError as error:
+            # Production may have been closed for a moment, which ends such processes, although nothing was replaced.
+            oid = None if self.session.closed else database_oid(self.session, database)
+            raise error.hinting("; ".join(self._without(workers, oid, database))) from error
         journal.note("done")
         down = time.monotonic() - began
-        return Changed(down, self._without(lost_workers(self.session, replacement.new_oid, workers), database))
+        return Changed(down, self._without(workers, replacement.new_oid, database))
 
-    def _without(self, lost: list[str], database: str) -> tuple[str, ...]:
-        """Return what to say of processes of extensions that do not work for the database any more."""
+    def _without(self, workers: list[str], oid: int | None, database: str) -> tuple[str, ...]:
+        """Return what to say of those `workers`, processes of extensions, that do not work for the database `oid` any more."""
+        lost = lost_workers(self.session, oid, workers) if workers and oid is not None else []
         if not lost:
             return ()
-        ended = f"{', '.join(lost)} ended with the sessions of the old database and did not come back"
+        ended = f"{', '.join(lost)} ended with the sessions of the database and did not come back"
         return (f"{ended}: its work for {database} goes on only after PostgreSQL is restarted",)
 
     def _stop_swap_start(self, journal: ReplacementJournal, replacement: Replacement, before: Owners) -> None:
