@@ -162,6 +162,10 @@ def test_doctor_warns_where_less_is_free_than_the_last_backups_took(pgkeeper: Pg
         filler.write_bytes(b"x" * (shutil.disk_usage(pgkeeper.backups).free - 8192))
         about = [finding["text"] for finding in pgkeeper("doctor", "--json").json["findings"] if finding["subject"] == "BACKUP_DIR"]
         assert [text for text in about if "the last backups of all databases took" in text]
+        # What is gone is not backed up again, so it needs no room.
+        pgkeeper.cluster.drop_database("app")
+        about = [finding["text"] for finding in pgkeeper("doctor", "--json").json["findings"] if finding["subject"] == "BACKUP_DIR"]
+        assert not [text for text in about if "the last backups of all databases took" in text]
         filler.unlink()
 
 
