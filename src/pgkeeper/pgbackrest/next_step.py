@@ -23,7 +23,7 @@ def next_step(config_file: Path, attached: Path, stanza: str, code: int, why: st
     """Return what to do about the error with this number and cause, nothing where pgBackRest's own hints must do."""
     if "Permission denied" in why:
         return _give_back(config_file, attached, stanza, why)
-    if code in _CLUSTER_NOT_FOUND:
+    if code in _CLUSTER_NOT_FOUND or "[DbConnectError]" in why:
         return (
             f"pg1-path, pg1-port and pg1-socket-path in {config_file} must be those of the running cluster, "
             "which `pg_lsclusters` shows; deploy again when it has moved"
