@@ -1,15 +1,12 @@
 """Keep a copy that pgkeeper made as a database of its owner's own, under the name it has."""
 
-from psycopg import sql
-
 from pgkeeper.host.logs import log
 from pgkeeper.model.errors import OperationFailed, RefusedError
-from pgkeeper.model.shell import quoted
 from pgkeeper.operations.places import server
 from pgkeeper.operations.reports import Message
 from pgkeeper.postgres.copy_mark import list_copies, unmark_copy
-from pgkeeper.postgres.new_database import database_exists, database_is_closed
-from pgkeeper.postgres.server import Session, require_superuser, told
+from pgkeeper.postgres.new_database import database_exists, database_is_closed, opening_command
+from pgkeeper.postgres.server import require_superuser, told
 from pgkeeper.settings import Settings
 
 
@@ -35,17 +32,10 @@ def keep(database: str, settings: Settings) -> KeepReport:
             raise RefusedError(
                 f"{database} is closed: it is not backed up as long as nobody may connect to it",
                 "a replacement closes the database that it puts aside, and `pgkeeper expire` drops that when its time is over",
-                f"open it with `{_opening(session, database)}`, then run this again",
+                f"open it with `{opening_command(session, database)}`, then run this again",
             )
         marked = database in list_copies(session)
         if marked:
             unmark_copy(session, database)
             log.info("copy kept as a database of its own", database=database)
     return KeepReport(database=database, changed=marked)
-
-
-def _opening(session: Session, database: str) -> str:
-    """Return the command by which root lets people connect to a database again."""
-    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(database)).as_string(session)
-    where = f"-h {quoted(session.info.host)} -p {session.info.port}" if session.info.host else f"-p {session.info.port}"
-    return f"runuser -u postgres -- psql {where} -U {quoted(session.info.user)} -d {quoted(session.info.dbname)} -c {quoted(statement)}"

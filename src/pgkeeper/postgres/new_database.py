@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from psycopg import sql
 
 from pgkeeper.model.manifest import DatabaseFacts, Privilege, Setting
+from pgkeeper.model.shell import quoted
 from pgkeeper.postgres.copy_mark import mark_copy
 from pgkeeper.postgres.server import Server, Session
 from pgkeeper.postgres.stored_settings import setting_value, try_setting
@@ -59,6 +60,14 @@ def database_oid(session: Session, name: str) -> int | None:
 def database_is_closed(session: Session, name: str) -> bool:
     """Tell whether a database of that name exists and lets nobody in."""
     return session.execute("SELECT FROM pg_database WHERE datname = %s AND NOT datallowconn", (name,)).fetchone() is not None
+
+
+def opening_command(session: Session, name: str) -> str:
+    """Return the command by which root lets people connect to a closed database again."""
+    info = session.info
+    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)).as_string(session)
+    where = f"-h {quoted(info.host)} -p {info.port}" if info.host else f"-p {info.port}"
+    return f"runuser -u postgres -- psql {where} -U {quoted(info.user)} -d {quoted(info.dbname)} -c {quoted(statement)}"
 
 
 def drop_database(server: Server, session: Session, name: str) -> None:
