@@ -49,6 +49,19 @@ def test_the_window_ends_with_the_last_archived_commit(archive: Archive) -> None
     assert report["archiving"]["data_checksums"] is False
 
 
+def test_status_says_what_the_last_check_saw(archive: Archive) -> None:
+    archive.commit()
+    archive.pgkeeper("pitr", "check").exits(DONE)
+    (local,) = archive.pgkeeper("pitr", "window", "--json").exits(DONE).json["repositories"]
+    (known,) = archive.pgkeeper("status", "--json").json["windows"]
+    assert (known["repository"], known["begins_at"], known["ends_at"]) == (
+        "local",
+        *(local["spans"][-1][end] for end in ("begins_at", "ends_at")),
+    )
+    begins_at, ends_at = (f"{moment(known[end]):%Y-%m-%d %H:%M:%S} UTC" for end in ("begins_at", "ends_at"))
+    assert f"Any second from {begins_at} to {ends_at} can be brought back (local), as of " in archive.pgkeeper("status").stdout
+
+
 def test_log_without_commits_does_not_move_the_end(archive: Archive) -> None:
     archive.commit()
     archive.switch()

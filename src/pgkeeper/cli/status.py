@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from pgkeeper.cli.door import JsonOption, finish, open_door
 from pgkeeper.cli.say import plain, say
-from pgkeeper.cli.tables import print_coloured, print_table
+from pgkeeper.cli.tables import moment, print_coloured, print_table
 from pgkeeper.model.durations import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from pgkeeper.operations.known_window import KnownWindow
     from pgkeeper.operations.status import DatabaseStatus, StatusFinding, StatusReport
 
 
@@ -33,11 +37,26 @@ def _show(report: "StatusReport") -> None:
         columns = _columns(report)
         rows = [_row(database, report)[: len(columns)] for database in report.databases]
         print_table(columns, rows)
+    for line in _windows(report):
+        say(line)
     remarks = [finding for finding in report.findings if finding.level == "remark"]
     if remarks:
         say()
     for finding in remarks:
         _say_finding(finding)
+
+
+def _windows(report: "StatusReport") -> "Iterator[str]":
+    """Yield a line for each stretch of time in which any second can be brought back, with the repositories that have it."""
+    if report.windows:
+        yield ""
+    places: dict[tuple[datetime, datetime], list[KnownWindow]] = {}
+    for known in report.windows:
+        places.setdefault((known.begins_at, known.ends_at), []).append(known)
+    for (begins_at, ends_at), found in places.items():
+        repositories = ", ".join(known.repository for known in found)
+        age = format_duration(max(0.0, (report.checked_at - min(known.checked_at for known in found)).total_seconds()))
+        yield f"Any second from {moment(begins_at)} to {moment(ends_at)} can be brought back ({repositories}), as of {age} ago."
 
 
 def _columns(report: "StatusReport") -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pgkeeper.host.locks import exclusive
 from pgkeeper.host.logs import log
-from pgkeeper.model.coverage import Barrier, Gap
+from pgkeeper.model.coverage import Barrier, Gap, Span
 from pgkeeper.model.errors import ErrorInfo, IntegrityError, PgkeeperError
 from pgkeeper.model.physical_backup import PhysicalBackup
 from pgkeeper.model.progress import Progress
@@ -21,6 +21,7 @@ from pgkeeper.model.repository import RepositoryName, number_of
 from pgkeeper.model.wal_forecast import WalDisk, hours_until_full
 from pgkeeper.operations.cluster_in_place import foreign_cluster
 from pgkeeper.operations.failures import as_error_info
+from pgkeeper.operations.known_window import remember_windows
 from pgkeeper.operations.pitr import attached, detached, pgbackrest
 from pgkeeper.operations.pitr_archiving import archiving_of
 from pgkeeper.operations.pitr_coverage import look_into
@@ -137,6 +138,8 @@ class _Check:
             lets_go_on = "; `pgkeeper pitr detach cloud` lets the others go on"
             self.problems.append(f"{why}{lets_go_on if name == 'cloud' and self.seconds is None else ''}")
             self.looked.append(RepositoryCheck(repository=name, error=why))
+        spans: dict[RepositoryName, tuple[Span, ...]] = {}
+        timeline: int | None = None
         for name, known in contents.items():
             there = self._has(name, known.info.archive_id)
             if self.seconds is not None and not there:
@@ -148,6 +151,7 @@ class _Check:
             if foreign := foreign_cluster(self.settings, known.info.system_identifier):
                 self.problems.append(f"repository {name}: {foreign}")
             production = production_lineage(self.settings, known.info.system_identifier, known.archive.histories)
+            spans[name], timeline = known.coverage.spans, production.timeline if production else timeline
             for said in timeline_warnings(known, production):
                 (self.warnings if ToldRecord(self.settings).knows(said) else self.told_once).append(said)
             lost: list[Gap | Barrier] = [*known.coverage.gaps, *known.coverage.barriers]
@@ -157,6 +161,7 @@ class _Check:
                     self._lost(name, one, is_newest=one.timeline == newest)
             self._backups(name, known.info.backups)
             self.looked.append(RepositoryCheck(repository=name, archived=there, gaps=known.coverage.gaps, barriers=known.coverage.barriers))
+        remember_windows(spans, timeline, datetime.now(UTC), self.settings)
 
     def report(self) -> PitrCheckReport:
         """Tell the owner where that is due, and return what was found."""

@@ -12,6 +12,7 @@ from pgkeeper.model.retention import Held, decide
 from pgkeeper.model.status import BackupFacts, DatabaseFacts, DetachedFacts, HostFacts, LeftFacts, OffSiteFacts, headline, judge
 from pgkeeper.operations.interrupted_cluster import interrupted_cluster
 from pgkeeper.operations.kept_clusters import kept_directories, recovered_clusters
+from pgkeeper.operations.known_window import KnownWindow, known_windows
 from pgkeeper.operations.off_site import known_off_site
 from pgkeeper.operations.pitr import detached
 from pgkeeper.operations.pitr_archiving import look_at_archiving
@@ -57,11 +58,12 @@ class StatusFinding(Message):
 
 
 class StatusReport(Message):
-    """The answer (`summary`), and what it rests on."""
+    """The answer (`summary`), and what it rests on. `windows`: what recovery to any second can bring back, as far as the last check saw."""
 
     summary: str
     checked_at: datetime
     databases: tuple[DatabaseStatus, ...]
+    windows: tuple[KnownWindow, ...]
     findings: tuple[StatusFinding, ...]
     disk_used_percent: float
 
@@ -104,6 +106,7 @@ def status(settings: Settings) -> StatusReport:
             )
             for found in judgement.databases
         ),
+        windows=known_windows(settings) if settings.pitr_enabled else (),
         findings=findings,
         disk_used_percent=facts.disk_used_percent,
     )
