@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from .support.history import aged, newest, settled
-from .support.product import DONE, REFUSED, USAGE, Pgkeeper, fingerprint
+from .support.product import DONE, INTEGRITY, REFUSED, USAGE, Pgkeeper, fingerprint
 
 
 def test_a_trial_does_everything_and_keeps_nothing(pgkeeper: Pgkeeper) -> None:
@@ -55,6 +55,19 @@ def test_what_is_there_is_listed_newest_first(pgkeeper: Pgkeeper) -> None:
     text = pgkeeper("list").exits(DONE).stdout
     places = [text.index(expected[number]) for number in (2, 0, 1)]
     assert places == sorted(places), "those of one database stand together"
+
+
+def test_damage_names_the_backup_and_the_good_one_before_it(pgkeeper: Pgkeeper) -> None:
+    pgkeeper.create_database("app")
+    older, newer = pgkeeper.backup("app"), pgkeeper.backup("app")
+    (place,) = (path for path in pgkeeper.published() if path.name == newer)
+    with (place / "database.sql.gz").open("r+b") as file:
+        file.write(b"damage")
+    error = pgkeeper("verify", newer).exits(INTEGRITY).error
+    assert newer in error
+    assert f"`pgkeeper restore {older}`" in error
+    pgkeeper("delete", older, "--confirm", "DELETE").exits(DONE)
+    assert "`pgkeeper backup --database app`" in pgkeeper("verify", newer).exits(INTEGRITY).error
 
 
 def test_nothing_to_list_is_no_error(pgkeeper: Pgkeeper) -> None:

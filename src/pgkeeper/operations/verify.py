@@ -19,8 +19,9 @@ from pgkeeper.model.errors import BackupGoneError, ErrorInfo, IntegrityError, Re
 from pgkeeper.model.manifest import Manifest
 from pgkeeper.model.progress import Progress
 from pgkeeper.model.proof import Level, Proof, at_least
-from pgkeeper.operations.failed_proof import examined, found_by, not_decided
+from pgkeeper.operations.failed_proof import RestoreDiffersError, examined, found_by, not_decided
 from pgkeeper.operations.failures import as_error_info
+from pgkeeper.operations.instead import with_what_instead
 from pgkeeper.operations.off_site import note_verified
 from pgkeeper.operations.places import LATEST, copies_in, downloads, newest_by_database
 from pgkeeper.operations.prove import Evidence, prove
@@ -215,6 +216,8 @@ def _one(backup: Copy, request: VerifyRequest, settings: Settings, progress: Pro
         failed = is_damage(error)
         if failed:
             _remember_damage(backup, depth, error)
+            if not request.host and not isinstance(error, RestoreDiffersError):
+                info = with_what_instead(info, backup, settings, request.source)
         elif not isinstance(error, BackupGoneError):
             info = not_decided(info, backup.backup_id, request.level)
         log.error("verify failed" if failed else "verify undecided", backup_id=backup.backup_id, level=request.level, error=str(info))

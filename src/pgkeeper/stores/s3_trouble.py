@@ -10,10 +10,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pgkeeper.model.errors import PgkeeperError
-from pgkeeper.off_site_settings import CREDENTIALS, BucketSettings
+from pgkeeper.off_site_settings import BucketSettings
 from pgkeeper.stores.bucket import BucketRefusedError, BucketUnreachableError, ObjectLockedError
 from pgkeeper.stores.providers import Right, missing_right, quirks
 from pgkeeper.stores.s3_answers import NotTheAnswerError
+from pgkeeper.stores.setting_names import address_name, credential_names, storage_class_name
 
 _PASSING = frozenset({
     "BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestLimitExceeded", "RequestTimeout", "RequestTimeoutException",
@@ -132,7 +133,7 @@ def _refusal(answer: Answer, what: str, settings: BucketSettings, right: Right) 
 
 def _reason(answer: Answer, settings: BucketSettings, right: Right) -> tuple[str, str]:
     """Return why the provider says no, and what to do."""
-    bucket, key_id, key = _variables(settings)
+    bucket, key_id, key = credential_names(settings)
     code = answer.code
     if code == "InvalidAccessKeyId":
         return "the provider does not know the key id", f"check {key_id}, and whether the key still exists"
@@ -151,8 +152,7 @@ def _reason(answer: Answer, settings: BucketSettings, right: Right) -> tuple[str
     if code == "InvalidObjectState":
         return "the object is in an archive and must be brought back first", "restore it in the provider's console, then try again"
     if code == "InvalidStorageClass":
-        variable = "BACKUP_CLOUD_STORAGE_CLASS" if settings.store == "cloud" else "BACKUP_REPLICA_STORAGE_CLASS"
-        return f"the provider has no storage class {settings.storage_class}", f"check {variable}"
+        return f"the provider has no storage class {settings.storage_class}", f"check {storage_class_name(settings)}"
     return f"{quirks(settings.provider).title} answered {_said(answer, settings)}", ""
 
 
@@ -168,13 +168,6 @@ def _without_secrets(words: str, settings: BucketSettings) -> str:
     return words
 
 
-def _variables(settings: BucketSettings) -> tuple[str, str, str]:
-    """Return the variables that the bucket's name, its key's id and its key come from."""
-    if settings.store == "replica":
-        return "BACKUP_REPLICA_BUCKET_NAME", "BACKUP_REPLICA_KEY_ID", "BACKUP_REPLICA_KEY"
-    return CREDENTIALS[settings.provider]
-
-
 def _apart(answer: Answer) -> str:
     """Return how far our clock is from the provider's."""
     try:
@@ -186,7 +179,7 @@ def _apart(answer: Answer) -> str:
 
 
 def _region_hint(answer: Answer, settings: BucketSettings) -> str:
-    name = _address_variable(settings)
+    name = address_name(settings)
     told = answer.details.get("Region") or answer.headers.get("x-amz-bucket-region", "")
     if told:
         return f"it is in {told}; set {name} accordingly"
@@ -194,16 +187,9 @@ def _region_hint(answer: Answer, settings: BucketSettings) -> str:
     return f"its address is {other}; set {name} accordingly" if other else f"check {name}"
 
 
-def _address_variable(settings: BucketSettings) -> str:
-    """Return the variable that the provider's address comes from."""
-    if settings.endpoint_url:
-        return "BACKUP_REPLICA_ENDPOINT_URL" if settings.store == "replica" else "BACKUP_CLOUD_ENDPOINT_URL"
-    return "BACKUP_REPLICA_REGION" if settings.store == "replica" else "AWS_REGION"
-
-
 def _not_the_bucket_hint(settings: BucketSettings) -> str:
-    bucket, _key_id, _key = _variables(settings)
-    return f"see what answers there: a proxy, a login page, another service? Check {_address_variable(settings)} and {bucket}"
+    bucket, _key_id, _key = credential_names(settings)
+    return f"see what answers there: a proxy, a login page, another service? Check {address_name(settings)} and {bucket}"
 
 
 def _unanswered(error: Exception, what: str, settings: BucketSettings) -> Trouble:
@@ -222,7 +208,7 @@ def _unanswered(error: Exception, what: str, settings: BucketSettings) -> Troubl
                 BucketRefusedError(what, f"{host} is not trusted: {getattr(cause, 'verify_message', cause)}", hint), passes=False
             )
     if isinstance(error, NoCredentialsError | CredentialRetrievalError):
-        _bucket, key_id, key = _variables(settings)
+        _bucket, key_id, key = credential_names(settings)
         why = "there are no credentials: no keys are set, and this machine has no role that AWS knows"
         return Trouble(BucketRefusedError(what, why, f"set {key_id} and {key}"), passes=isinstance(error, CredentialRetrievalError))
     if isinstance(error, ParamValidationError):
