@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from .support.archive import Archive, archived
+from .support.binaries import major_version
 from .support.processes import is_alive, processes_in
 from .support.product import BUSY, DONE, FAILED, REFUSED, USAGE
 from .support.server_unit import ServerUnit
@@ -168,7 +169,7 @@ def test_production_goes_back_twice_each_time_to_an_earlier_moment(archive: Arch
     repository = archive.pitr("window").exits(DONE).json["repositories"][0]
     assert {span["timeline"] for span in repository["spans"]} == {1, 2, 3}
     # It branched off where the moment lies: timeline 2 only began later.
-    history = archive.pgbackrest("repo-get", "archive/test/15-1/00000003.history")
+    history = archive.pgbackrest("repo-get", f"archive/test/{major_version()}-1/00000003.history")
     assert [line.split("\t")[0] for line in history.splitlines() if line] == ["1"]
 
     def recovered(*target: str) -> tuple[int, str]:

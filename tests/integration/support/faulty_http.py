@@ -56,13 +56,14 @@ def flipped(body: bytes, at: int) -> bytes:
 class Fault:
     """What happens to the next `times` requests that are `on`, or to each that is not the like of an earlier one, if it is `once_each`.
 
-    `seen` counts those it happened to.
+    Each is held back for `delay` seconds, or `until` that event. `seen` counts those it happened to.
     """
 
     on: Callable[[Request], bool] = any_request
     times: float = 1
     once_each: bool = False
     delay: float = 0.0
+    until: threading.Event | None = None
     resets_request_after: int | None = None
     flips_request_at: int | None = None
     instead: Answer | None = None
@@ -109,6 +110,8 @@ class Faulty(Hands):
         if fault is None:
             return request
         time.sleep(fault.delay)
+        if fault.until is not None:
+            fault.until.wait()
         if fault.instead:
             return replace(fault.instead, headers={"date": formatdate(usegmt=True), **fault.instead.headers})
         return request if fault.flips_request_at is None else replace(request, body=flipped(request.body, fault.flips_request_at))

@@ -338,13 +338,16 @@ def test_large_parts_are_fewer_at_once(line: Line, monkeypatch: pytest.MonkeyPat
             made += 1
             yield part
 
-    # Longer than a busy machine takes to notice that it has begun.
-    line.faults.append(Fault(on_part(1), delay=3))
+    looked = threading.Event()
+    line.faults.append(Fault(on_part(1), until=looked))
     thread = threading.Thread(target=lambda: upload(line.bucket, "x", counted(), None, line.states.append))
     thread.start()
-    wait_until(line.sent, "the first part")
-    assert made <= 2
-    thread.join()
+    try:
+        wait_until(line.sent, "the first part")
+        assert made <= 2
+    finally:
+        looked.set()
+        thread.join()
     assert made == 6
 
 
