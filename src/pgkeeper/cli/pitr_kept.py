@@ -9,6 +9,7 @@ from pgkeeper.cli.door import JsonOption, finish, open_door
 from pgkeeper.cli.options import WaitOption
 from pgkeeper.cli.say import complain, say
 from pgkeeper.cli.tables import moment, print_table
+from pgkeeper.model.shell import quoted
 from pgkeeper.model.sizes import format_size
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _show_removed(report: "PitrRemoveReport") -> None:
     for path in report.paths:
         say(f"  {path}")
     if not report.removed:
-        say(f"  confirm with: pgkeeper pitr remove {report.name} --confirm {report.name}")
+        say(f"  confirm with: pgkeeper pitr remove {quoted(report.name)} --confirm {quoted(report.name)}")
 
 
 def _show(report: "PitrListReport") -> None:

@@ -75,12 +75,16 @@ class DetachedFacts:
 
 @dataclass(frozen=True)
 class LeftFacts:
-    """What a recovery has left on the host under a `name`: a recovered cluster (`running` or not), or files kept by a replacement."""
+    """What a recovery has left on the host under a `name`: a recovered cluster (`running` or not), or files kept by a replacement.
+
+    One that is not `known` lies where recovered clusters do, and has nothing that says pgkeeper made it.
+    """
 
     name: str
     recovered: bool
     running: bool
     since: datetime | None
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -226,8 +230,10 @@ def _of_stores(facts: HostFacts, now: datetime) -> Iterator[Finding]:
         kind = (
             f"a recovered cluster, {'running' if left.running else 'stopped'}" if left.recovered else "kept by a replacement of the cluster"
         )
-        text = f"{left.name} is there{since}: {kind}"
-        yield Finding("remark", "", text, f"when nobody needs it any more: `pgkeeper pitr remove {left.name} --confirm {left.name}`")
+        hint = f"when nobody needs it any more: `pgkeeper pitr remove {quoted(left.name)} --confirm {quoted(left.name)}`"
+        if not left.known:
+            kind, hint = "it does not say what it is", "look into it; if it may go, remove it by hand: `pgkeeper pitr list` shows its path"
+        yield Finding("remark", "", f"{left.name} is there{since}: {kind}", hint)
 
 
 def _of_database(facts: DatabaseFacts, found: Recoverable, now: datetime) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from pgkeeper.host.logs import log
 from pgkeeper.host.owned import not_ours
 from pgkeeper.model.cluster_replacement import ClusterReplacement
 from pgkeeper.model.errors import OperationFailed, RefusedError, UsageError
+from pgkeeper.model.shell import quoted
 from pgkeeper.operations.cluster_replacements import cluster_replacements
 from pgkeeper.operations.interrupted_cluster import LOCK
 from pgkeeper.operations.kept_clusters import KeptDirectory, RecoveredCluster, kept_directories, recovered_clusters, removing, roots_kept
@@ -105,7 +106,7 @@ def _remove_kept(found: KeptDirectory, settings: Settings, *, dry_run: bool) -> 
                     shutil.rmtree(removing(root))
                     fsync_directory(root.parent)
         except OSError as error:
-            hint = f"once that is mended: pgkeeper pitr remove {found.name} --confirm {found.name}"
+            hint = f"once that is mended: pgkeeper pitr remove {quoted(found.name)} --confirm {quoted(found.name)}"
             raise OperationFailed(f"{found.name} was not removed altogether", f"{error.filename}: {error.strerror}", hint) from error
         log.info("kept directory removed", name=found.name, replacement_id=found.replacement_id)
     return PitrRemoveReport(

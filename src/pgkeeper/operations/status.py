@@ -155,7 +155,7 @@ def _left(settings: Settings) -> tuple[LeftFacts, ...]:
         return ()
     recovered = [one for one in recovered_clusters(settings, measured=False) if not (one.state == "begun" and one.at_work)]
     return (
-        *(LeftFacts(one.name, recovered=True, running=one.running, since=one.since) for one in recovered),
+        *(LeftFacts(one.name, recovered=True, running=one.running, since=one.since, known=one.state != "unknown") for one in recovered),
         *(LeftFacts(one.name, recovered=False, running=False, since=one.since) for one in kept_directories(settings, measured=False)),
     )
 

@@ -40,13 +40,20 @@ def test_what_recoveries_have_left_is_named_and_nobody_has_to_come() -> None:
     left = (
         LeftFacts("main-1", recovered=True, running=True, since=NOW - timedelta(days=2)),
         LeftFacts("main.before-1", recovered=False, running=False, since=None),
+        LeftFacts("two words", recovered=True, running=False, since=None),
+        LeftFacts("lost", recovered=True, running=False, since=None, known=False),
     )
     findings = judge(replace(HEALTHY, left=left), NOW).findings
     assert [(finding.level, finding.text) for finding in findings] == [
         ("remark", "main-1 is there for 2 d: a recovered cluster, running"),
         ("remark", "main.before-1 is there: kept by a replacement of the cluster"),
+        ("remark", "two words is there: a recovered cluster, stopped"),
+        ("remark", "lost is there: it does not say what it is"),
     ]
     assert "`pgkeeper pitr remove main-1 --confirm main-1`" in findings[0].hint
+    assert "`pgkeeper pitr remove 'two words' --confirm 'two words'`" in findings[2].hint
+    # It would be refused.
+    assert "pitr remove" not in findings[3].hint
 
 
 def test_a_healthy_host_needs_nobody() -> None:
