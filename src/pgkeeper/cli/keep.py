@@ -17,5 +17,5 @@ def command(
 
     door = open_door(json=json)
     report = keep(database, door.settings)
-    was = "is backed up as a database of its own from now on" if report.changed else "is no copy: nothing to do"
-    door.show("keep", report, lambda: say(f"{report.database}: {was}"))
+    was = "is backed up as a database of its own from now on" if report.changed else "is no copy: there is nothing to do"
+    door.show("keep", report, lambda: say(f"{report.database} {was}."))

@@ -5,6 +5,7 @@ import typer
 from pgkeeper.cli.door import JsonOption, open_door
 from pgkeeper.cli.say import say
 from pgkeeper.cli.summaries import WholeSummaries
+from pgkeeper.model.counts import count
 
 app = typer.Typer(cls=WholeSummaries, help="Messages to the owner.")
 
@@ -21,4 +22,4 @@ def send_test(json: JsonOption = False) -> None:
 
     door = open_door(json=json)
     report = notify_test(door.settings)
-    door.show("notify-test", report, lambda: say(f"A message was handed over to {report.sent} address(es)."))
+    door.show("notify-test", report, lambda: say(f"A message was handed over to {count(report.sent, 'address', 'addresses')}."))

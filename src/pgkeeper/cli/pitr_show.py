@@ -114,7 +114,11 @@ def _show_archiving(archiving: "Archiving") -> None:
     if archiving.problem:
         say(f"archiving: {archiving.problem}")
     waiting = archiving.lag_segments or 0
-    lag = f"{waiting} segments wait for {format_duration(archiving.lag_seconds or 0.0)}" if waiting else "nothing waits"
+    lag = (
+        f"{count(waiting, 'segment waits', 'segments wait')} for {format_duration(archiving.lag_seconds or 0.0)}"
+        if waiting
+        else "nothing waits"
+    )
     last = f", the last one archived at {moment(archiving.last_archived_at)}" if archiving.last_archived_at else ""
     say(f"archiving: {lag}{last}")
     if archiving.data_checksums is False:

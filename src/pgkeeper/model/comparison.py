@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from pgkeeper.model.counts import count
 from pgkeeper.model.manifest import ClusterFacts, Contents, DatabaseFacts, Role, SequenceEntry, TableEntry
 
 _MOST_NAMED = 20
@@ -102,9 +103,9 @@ def _table_differences(promised: Contents, found: Contents, same_rows: Callable[
         if other is None:
             lines.append(f"table {table.label}: missing")
         elif other.rows != table.rows:
-            lines.append(f"table {table.label}: {other.rows} rows found, {table.rows} promised")
+            lines.append(f"table {table.label}: {count(other.rows, 'row')} found, {table.rows} promised")
         elif other.digest != table.digest and not same_rows(table, other):
-            lines.append(f"table {table.label}: {table.rows} rows, but their content differs")
+            lines.append(f"table {table.label}: {count(table.rows, 'row')}, but their content differs")
     lines.extend(f"table {table.label}: not promised" for table in theirs.values())
     return lines
 

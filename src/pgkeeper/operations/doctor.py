@@ -10,6 +10,7 @@ from typing import Literal
 
 from pgkeeper.host.disk_space import used_percent
 from pgkeeper.host.sandbox import require_sandbox
+from pgkeeper.model.counts import count
 from pgkeeper.model.damage import KEEP_IT
 from pgkeeper.model.errors import PgkeeperError, RefusedError
 from pgkeeper.model.sizes import format_size
@@ -79,7 +80,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         hint = "set BACKUP_NOTIFY_URLS, then try `pgkeeper notify test`"
         yield Finding(level="warning", subject="alerts", text="nobody is told when a backup fails", hint=hint)
     else:
-        yield Finding(level="ok", subject="alerts", text=f"{len(settings.notify_urls)} address(es) are told when a backup fails")
+        yield Finding(
+            level="ok", subject="alerts", text=f"{count(len(settings.notify_urls), 'address is', 'addresses are')} told when a backup fails"
+        )
 
 
 def _places(settings: Settings) -> Iterator[Finding]:
@@ -218,7 +221,9 @@ def _catalog(settings: Settings) -> Iterator[Finding]:
         text = f"{error.what}: {error.why}; backups go on without it"
         yield Finding(level="warning", subject="catalog", text=text, hint=error.hint)
         return
-    yield Finding(level="ok", subject="catalog", text=f"{health.place}: {health.jobs} jobs, {health.sizes} sizes of databases")
+    yield Finding(
+        level="ok", subject="catalog", text=f"{health.place}: {count(health.jobs, 'job')}, {count(health.sizes, 'size')} of databases"
+    )
     if health.system_identifier and health.system_identifier == _system_identifier(settings):
         hint = "give it another server in BACKUP_CATALOG_URL, or leave that out"
         yield Finding(level="warning", subject="catalog", text="it lives in the cluster that it protects", hint=hint)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pgkeeper.model.counts import count
 from pgkeeper.model.errors import PgkeeperError
 from pgkeeper.model.repository import number_of
 from pgkeeper.operations.cluster_in_place import foreign_cluster
@@ -37,7 +38,11 @@ def examine_pitr(settings: Settings) -> Iterator[Finding]:
     if archiving.problem:
         yield Finding(level="problem", subject=_SUBJECT, text=archiving.problem, hint="`pgkeeper pitr check` says more")
     elif archiving.error is None:
-        yield Finding(level="ok", subject=_SUBJECT, text=f"the log is archived; {archiving.lag_segments} segments wait")
+        yield Finding(
+            level="ok",
+            subject=_SUBJECT,
+            text=f"the log is archived; {count(archiving.lag_segments or 0, 'segment waits', 'segments wait')}",
+        )
     if archiving.data_checksums is False:
         hint = "pg_checksums --enable, while the server is stopped, lets damage be noticed"
         yield Finding(level="warning", subject=_SUBJECT, text="data checksums are off: damaged pages go into backups unnoticed", hint=hint)
@@ -48,7 +53,7 @@ def examine_pitr(settings: Settings) -> Iterator[Finding]:
         try:
             found = info(pgbackrest(settings), number_of(name), _SECONDS)
             program("pg_waldump", found.major, same=True)
-            yield Finding(level="ok", subject=_SUBJECT, text=f"repository {name}: {len(found.backups)} physical backups")
+            yield Finding(level="ok", subject=_SUBJECT, text=f"repository {name}: {count(len(found.backups), 'physical backup')}")
             if foreign := foreign_cluster(settings, found.system_identifier):
                 hint = "recover what was archived, or deploy pgkeeper for the new cluster with another stanza"
                 yield Finding(level="problem", subject=_SUBJECT, text=f"repository {name}: {foreign}", hint=hint)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgkeeper.model.counts import count
 from pgkeeper.model.coverage import Commit, Span
 from pgkeeper.model.errors import RefusedError
 from pgkeeper.model.progress import Progress
@@ -55,7 +56,7 @@ def find(
         )
     raise RefusedError(
         f"{target.describe()} is not in what repository {contents.name} has of the log",
-        f"{len(contents.archive.segments)} segments were looked into",
+        f"{count(len(contents.archive.segments), 'segment was', 'segments were')} looked into",
         "`pgkeeper pitr window` shows marks, and which moments can be had; what was done a moment ago may not be archived yet",
     )
 
