@@ -120,6 +120,6 @@ def test_a_failed_check_is_mailed(pgkeeper: Pgkeeper) -> None:
         pgkeeper.configure(BACKUP_NOTIFY_URLS=f"mailto://127.0.0.1:{mailbox.port}/?{ADDRESSES}")
         pgkeeper("verify").exits(INTEGRITY)
         body = mailbox.body()
-    assert mailbox.subject() == "⚠️ Zoo - Backup Check Alert"
+    assert mailbox.subject() == f"⚠️ Zoo - Backup Check Alert on {socket.gethostname()}"
     assert f"Backup: {backup_id}" in body
     assert "database.sql.gz is damaged" in body
