@@ -214,7 +214,7 @@ def test_a_rebuild_brings_back_what_files_know_and_keeps_the_rest(pgkeeper: Pgke
     report = pgkeeper("catalog", "rebuild", "--json").exits(DONE).json
     assert (report["backups"], report["jobs"]) == (1, 0)
     assert "catalog.db.damaged-" in report["moved_to"]
-    assert "1 backups" in pgkeeper("catalog", "rebuild").exits(DONE).stdout
+    assert "1 backup," in pgkeeper("catalog", "rebuild").exits(DONE).stdout
     with unreadable(pgkeeper):
         assert "forbidden" in pgkeeper("catalog", "rebuild", "--json").exits(DONE).json["moved_to"]
     with locked(pgkeeper):

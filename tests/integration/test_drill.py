@@ -99,7 +99,7 @@ def test_the_protocol_is_kept_and_says_what_the_checklist_asks(pgkeeper: Pgkeepe
     protocol = driller("drill", "show", report["drill_id"]).exits(DONE).stdout
     for words in (
         "result       passed",
-        f"of host      {host}, 1 copies in",
+        f"of host      {host}, 1 copy in",
         "recovery     ",
         "age of data  ",
         "100 rows in 1 database",
