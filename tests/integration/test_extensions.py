@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from .support.binaries import major_version
-from .support.compare import assert_same_contents
-from .support.product import DONE, Pgkeeper
+from .support.product import Pgkeeper
+from .support.round_trip import proven_restored_and_replaced
 
 POSTGIS = """
 create extension postgis; create extension postgis_topology; create extension postgis_raster;
@@ -47,10 +47,4 @@ def partman() -> str:
 @pytest.mark.parametrize("script", [POSTGIS, partman(), PERIODS, DEFINER], ids=["postgis", "pg_partman", "periods", "security definer"])
 def test_a_database_with_it_is_proven_restored_and_replaced(pgkeeper: Pgkeeper, script: str) -> None:
     pgkeeper.create_database("app", script)
-    backup_id = pgkeeper.backup("app")
-    pgkeeper("verify", backup_id, "--level", "restore").exits(DONE)
-    pgkeeper.restore(backup_id, "--to", "beside")
-    assert_same_contents(pgkeeper.cluster, "app", "beside")
-    report = pgkeeper("restore", backup_id, "--replace", "--confirm", "RESTORE", "--json").exits(DONE).json
-    pgkeeper.databases.add(report["kept_as"])
-    assert_same_contents(pgkeeper.cluster, "app", "beside")
+    proven_restored_and_replaced(pgkeeper)

@@ -8,9 +8,9 @@ import pytest
 
 from .conftest import assert_nothing_left
 from .support.cluster import Cluster
-from .support.compare import assert_same_contents
 from .support.newer_postgresql import newer_postgresql
-from .support.product import DONE, Pgkeeper
+from .support.product import Pgkeeper
+from .support.round_trip import proven_restored_and_replaced
 from .support.workspace import Workspace
 
 # Documentation of PostgreSQL 18, "E.1.3. Changes": virtual generated columns, temporal keys, constraints that are not enforced, NOT NULL
@@ -45,11 +45,4 @@ def newer(workspace: Workspace) -> Iterator[Pgkeeper]:
 
 def test_its_new_kinds_of_columns_keys_and_constraints_are_proven_restored_and_replaced(newer: Pgkeeper) -> None:
     newer.create_database("app", NEW)
-    backup_id = newer.backup("app")
-    outcome = newer("verify", backup_id, "--level", "restore", "--json").exits(DONE).outcome("app")
-    assert outcome["warnings"] == []
-    newer.restore(backup_id, "--to", "beside")
-    assert_same_contents(newer.cluster, "app", "beside")
-    report = newer("restore", backup_id, "--replace", "--confirm", "RESTORE", "--json").exits(DONE).json
-    newer.databases.add(report["kept_as"])
-    assert_same_contents(newer.cluster, "app", "beside")
+    assert proven_restored_and_replaced(newer)["warnings"] == []

@@ -11,6 +11,7 @@ from .support.binaries import extension_directory
 from .support.cluster import Cluster
 from .support.compare import assert_same_contents, assert_same_database
 from .support.product import DONE, FAILED, Pgkeeper
+from .support.round_trip import proven_restored_and_replaced
 
 OWNER, OTHER = "namer", "other_namer"
 FUNCTIONS = """
@@ -116,13 +117,7 @@ def test_the_path_that_a_role_has_in_every_database_counts(keeper: Pgkeeper) -> 
         create table messages (id serial primary key, body text check (known(body))); insert into messages (body) values ('first');
         """,
     )
-    backup_id = keeper.backup("app")
-    keeper("verify", backup_id, "--level", "restore").exits(DONE)
-    keeper.restore(backup_id, "--to", "beside")
-    assert_same_contents(keeper.cluster, "app", "beside")
-    report = keeper("restore", backup_id, "--replace", "--confirm", "RESTORE", "--json").exits(DONE).json
-    keeper.databases.add(report["kept_as"])
-    assert_same_contents(keeper.cluster, "app", "beside")
+    proven_restored_and_replaced(keeper)
 
 
 @pytest.mark.parametrize("maker", MAKERS)

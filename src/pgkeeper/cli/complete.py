@@ -33,5 +33,5 @@ def _known() -> tuple[tuple[str, str], ...]:
 
             become_service_user()
             return known_backups(load_settings())
-        except Exception:  # noqa: BLE001 - an error amid a command line that is being typed helps nobody
+        except Exception:  # noqa: BLE001 - no error may disturb the command line that the user is typing
             return ()

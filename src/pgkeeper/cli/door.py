@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pgkeeper.cli.progress import watcher
 from pgkeeper.cli.say import complain
-from pgkeeper.host.user import SERVICE_USER
+from pgkeeper.host.user import as_service_user
 from pgkeeper.model.progress import NullProgress, Progress
 from pgkeeper.settings import Settings
 
@@ -53,7 +53,7 @@ class Door:
 
     def pasted(self, command: str) -> str:
         """Return a command of the service user's as our caller can paste it: PostgreSQL lets in only who is that user."""
-        return f"runuser --pty -u {SERVICE_USER} -- {command}" if self.for_root else command
+        return as_service_user(command, pty=True) if self.for_root else command
 
     def warn(self, text: str) -> None:
         """Say something on stderr."""

@@ -9,7 +9,7 @@ from pgkeeper.cli import pitr_kept, pitr_restore
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import WaitOption, as_duration
 from pgkeeper.cli.pitr_show import show_attach, show_backup, show_check, show_expire, show_verify, show_window
-from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.say import complain, complain_of, say
 from pgkeeper.cli.summaries import WholeSummaries
 from pgkeeper.cli.tables import moment
 from pgkeeper.model.physical_backup import BackupKind
@@ -44,9 +44,7 @@ def window_command(json: JsonOption = False) -> None:
     door = open_door(json=json)
     report = window(door.settings)
     door.show("pitr-window", report, lambda: show_window(report))
-    for repository in report.repositories:
-        if repository.error is not None:
-            complain(str(repository.error))
+    complain_of(repository.error for repository in report.repositories)
     for warning in report.warnings:
         door.warn(warning)
     finish(report.exit_status)
@@ -140,9 +138,7 @@ def verify_command(
     request = PitrVerifyRequest(source=source, restore=restore, heap_all_indexed=heap_all_indexed)
     report = work(door, "pitr-verify", job, PitrVerifyReport, lambda progress: pitr_verify(request, door.settings, progress))
     door.show("pitr-verify", report, lambda: show_verify(report))
-    for outcome in report.outcomes:
-        if outcome.error is not None:
-            complain(str(outcome.error))
+    complain_of(outcome.error for outcome in report.outcomes)
     for warning in report.warnings:
         door.warn(warning)
     finish(report.exit_status)
@@ -158,9 +154,7 @@ def expire_command(
     door = open_door(json=json)
     report = pitr_expire(door.settings, dry_run=dry_run)
     door.show("pitr-expire", report, lambda: show_expire(report))
-    for outcome in report.outcomes:
-        if outcome.error is not None:
-            complain(str(outcome.error))
+    complain_of(outcome.error for outcome in report.outcomes)
     finish(report.exit_status)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from pgkeeper.cli.door import JsonOption, finish, open_door
 from pgkeeper.cli.options import WaitOption
-from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.say import complain_of, say
 from pgkeeper.cli.tables import moment, print_table
 from pgkeeper.model.shell import quoted
 from pgkeeper.model.sizes import format_size
@@ -25,9 +25,7 @@ def list_command(json: JsonOption = False) -> None:
     door = open_door(json=json)
     report = pitr_list(door.settings)
     door.show("pitr-list", report, lambda: _show(report))
-    for repository in report.repositories:
-        if repository.error is not None:
-            complain(str(repository.error))
+    complain_of(repository.error for repository in report.repositories)
     finish(report.exit_status)
 
 

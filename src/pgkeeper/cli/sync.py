@@ -8,7 +8,7 @@ import typer
 from pgkeeper.cli.complete import backup_ids
 from pgkeeper.cli.door import JobOption, JsonOption, QuietOption, finish, open_door, work
 from pgkeeper.cli.options import WaitOption
-from pgkeeper.cli.say import complain, say
+from pgkeeper.cli.say import complain, complain_of, say
 from pgkeeper.model.counts import count
 from pgkeeper.model.durations import format_duration
 from pgkeeper.model.sizes import format_size
@@ -37,9 +37,7 @@ def command(
     request = SyncRequest(backups=tuple(backups or ()), wait=wait or timedelta(), adopt=adopt)
     report = work(door, "sync", job, SyncReport, lambda progress: sync(request, door.settings, progress))
     door.show("sync", report, lambda: _show(report))
-    for outcome in report.outcomes:
-        if outcome.error is not None:
-            complain(str(outcome.error))
+    complain_of(outcome.error for outcome in report.outcomes)
     for store in report.stores:
         for line in (*store.lost, *store.damaged, *store.foreign):
             complain(line)

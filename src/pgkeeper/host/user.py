@@ -9,6 +9,11 @@ from pgkeeper.model.errors import ConfigurationError
 SERVICE_USER = "postgres"
 
 
+def as_service_user(command: str, *, pty: bool = False) -> str:
+    """Return `command` as root pastes it to run it as the service user, with `pty` on a terminal of its own."""
+    return f"runuser {'--pty ' if pty else ''}-u {SERVICE_USER} -- {command}"
+
+
 def become_service_user() -> bool:
     """Make sure this process is the OS user `postgres`; return whether root became it.
 

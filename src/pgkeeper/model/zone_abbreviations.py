@@ -81,7 +81,7 @@ there about conflicts, and the tz database; those that are in use today, and tho
 def readings(abbreviation: str, local: datetime) -> tuple[timezone, ...]:
     """Return the offsets that `abbreviation` may mean behind a time of day; one where there is no doubt, none for an unknown name.
 
-    Besides the offsets of all places these are, where a place goes by another offset on that day, its own: 12:00 CET in July.
+    These are the offsets that the table has, and for each place that has another offset on that day, that one too: 12:00 CET in July.
     """
     found: set[timedelta] = set()
     for known in _ABBREVIATIONS.get(abbreviation.upper(), ()):

@@ -22,13 +22,13 @@ def send(message: Message, urls: Sequence[str]) -> list[str]:
     import apprise
 
     logging.getLogger("apprise").setLevel(_SILENT)
-    told = message.sent_by(socket.gethostname())
+    named = message.sent_by(socket.gethostname())
     problems = []
     for number, url in enumerate(urls, start=1):
         target = apprise.Apprise()
         if not target.add(url):
             problems.append(f"notification {number} ({public_name(url)}): Apprise does not know such an address")
-        elif not target.notify(title=told.subject, body=told.text, body_format=apprise.NotifyFormat.TEXT):
+        elif not target.notify(title=named.subject, body=named.text, body_format=apprise.NotifyFormat.TEXT):
             problems.append(f"notification {number} ({public_name(url)}): could not be delivered")
     return problems
 

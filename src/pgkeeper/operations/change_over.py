@@ -34,7 +34,7 @@ def require_free(session: Session, database: str) -> None:
 
 @dataclass(frozen=True)
 class Changed:
-    """What changing over came to: the seconds during which production was down, and what is to be told."""
+    """The outcome: for how many seconds production was down, and warnings."""
 
     downtime_seconds: float
     warnings: tuple[str, ...] = ()

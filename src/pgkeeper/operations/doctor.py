@@ -48,14 +48,15 @@ def doctor(settings: Settings) -> DoctorReport:
     a damaged one.
     """
     about_cluster: list[Finding] = []
-    gone: Callable[[str, str], bool] = _never
+    wanted: set[tuple[str, str]] | None = None
     try:
         with server(settings).connect_maintenance() as session, told("looking at the cluster"):
             about_cluster.extend(_cluster(session, settings))
-            gone = _gone(session, settings)
+            label = identify(session).label
+            wanted = {(label, name) for name in settings.databases or databases_to_back_up(session)}
     except PgkeeperError as error:
         about_cluster.append(problem_found("server", error))
-    findings = [*_settings(settings), *_places(settings), *_room(settings, gone), _sandbox(settings), *about_cluster]
+    findings = [*_settings(settings), *_places(settings), *_room(settings, wanted), _sandbox(settings), *about_cluster]
     findings.extend(_backups(settings))
     findings.extend(_catalog(settings))
     findings.extend(examine_off_site(settings))
@@ -106,26 +107,16 @@ def _places(settings: Settings) -> Iterator[Finding]:
             yield Finding(level="warning", subject=name, text=f"{path} is open to others", hint=f"chmod 700 {path}")
 
 
-def _never(_cluster: str, _database: str) -> bool:
-    return False
-
-
-def _gone(session: Session, settings: Settings) -> Callable[[str, str], bool]:
-    """Return what tells whether a database, by its cluster's label and its name, is not backed up any more."""
-    label, wanted = identify(session).label, settings.databases or databases_to_back_up(session)
-    return lambda cluster, database: cluster != label or database not in wanted
-
-
-def _room(settings: Settings, gone: Callable[[str, str], bool]) -> Iterator[Finding]:
+def _room(settings: Settings, wanted: set[tuple[str, str]] | None) -> Iterator[Finding]:
     """Tell where the next backup of all databases will not fit: what the newest of each takes is what it needs again.
 
-    Databases that are `gone` need nothing.
+    Only databases that are `wanted`, by their cluster's label and their name, need room; all do where the server can't be asked (None).
     """
     newest: dict[tuple[str, str], int] = {}
     try:
         for backup in local_store(settings).backups():
             place = (backup.cluster, backup.database)
-            if place not in newest and not gone(*place) and backup.readable():
+            if place not in newest and (wanted is None or place in wanted) and backup.readable():
                 newest[place] = backup.manifest().size_bytes
         free = shutil.disk_usage(settings.dir).free
     except (PgkeeperError, OSError):

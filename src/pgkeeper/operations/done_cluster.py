@@ -19,10 +19,11 @@ BEFORE = "this request was done before; production may have changed since"
 
 def backup_since(known: ClusterReplacement, settings: Settings) -> str | None:
     """Return the label of the newest backup made since, None where there is none. Raises PgkeeperError: a repository can't be asked."""
+    program = pgbackrest(settings)
     found = [
         backup
         for name in attached(settings)
-        for backup in info(pgbackrest(settings), number_of(name)).backups
+        for backup in info(program, number_of(name)).backups
         if backup.whole and backup.consistent_at >= known.changed_at
     ]
     return max(found, key=lambda backup: backup.stopped_at).label if found else None

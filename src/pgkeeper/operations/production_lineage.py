@@ -54,7 +54,7 @@ def production_lineage(settings: Settings, system_identifier: str, histories: Ma
     """
     seen = _seen(settings, system_identifier)
     known = _recorded(settings, system_identifier) | set(seen.known if seen else ())
-    found = _of_server(settings, system_identifier) or _of_files(settings, system_identifier)
+    found = _now(settings, system_identifier)
     if found is not None:
         timeline, data = found
         remembered = seen.history if seen and seen.timeline == timeline else None
@@ -73,8 +73,13 @@ def production_lineage(settings: Settings, system_identifier: str, histories: Ma
 
 def current_timeline(settings: Settings, system_identifier: str) -> int | None:
     """Return the timeline that production is on, as its server says, else its files; None where neither is the repository's cluster."""
-    found = _of_server(settings, system_identifier) or _of_files(settings, system_identifier)
+    found = _now(settings, system_identifier)
     return found[0] if found else None
+
+
+def _now(settings: Settings, system_identifier: str) -> tuple[int, Path] | None:
+    """Return production's timeline and data directory, as its server says, else its files."""
+    return _of_server(settings, system_identifier) or _of_files(settings, system_identifier)
 
 
 def _lineage(timeline: int, history: str, known: set[int]) -> Lineage:

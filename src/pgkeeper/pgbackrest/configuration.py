@@ -1,7 +1,7 @@
 """pgBackRest's configuration file, as far as others must know it: where the cluster lies, and where repositories do."""
 
 import configparser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pgkeeper.model.errors import ConfigurationError
@@ -13,10 +13,8 @@ def configured_paths(config_file: Path, stanza: str) -> tuple[Path | None, tuple
     Raises ConfigurationError (exit status 3) when the file can't be read.
     """
     options = _options((config_file,), ("global", stanza))
-    numbers = {name[len("repo") : -len("-path")] for name in options if name.startswith("repo") and name.endswith("-path")}
-    local = [Path(options[f"repo{number}-path"]) for number in sorted(numbers) if options.get(f"repo{number}-type", "posix") == "posix"]
     data = options.get("pg1-path")
-    return Path(data) if data else None, tuple(local)
+    return Path(data) if data else None, _local_repositories(options)
 
 
 def used_directories(config_file: Path, attached: Path, stanza: str) -> tuple[Path, ...]:
@@ -25,13 +23,8 @@ def used_directories(config_file: Path, attached: Path, stanza: str) -> tuple[Pa
     Raises ConfigurationError (exit status 3) when a file can't be read.
     """
     options = _options(_files(config_file, attached), ("global", stanza))
-    repositories = [
-        path
-        for name, path in options.items()
-        if name.startswith("repo") and name.endswith("-path") and options.get(f"{name.removesuffix('path')}type", "posix") == "posix"
-    ]
-    own = [options[name] for name in ("spool-path", "lock-path", "log-path") if name in options]
-    return tuple(Path(path) for path in [*repositories, *own])
+    own = (Path(options[name]) for name in ("spool-path", "lock-path", "log-path") if name in options)
+    return (*_local_repositories(options), *own)
 
 
 def queue_limit(config_file: Path, attached: Path, stanza: str) -> str | None:
@@ -41,6 +34,12 @@ def queue_limit(config_file: Path, attached: Path, stanza: str) -> str | None:
     """
     sections = ("global", "global:archive-push", stanza, f"{stanza}:archive-push")
     return _options(_files(config_file, attached), sections).get("archive-push-queue-max")
+
+
+def _local_repositories(options: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the directories of the repositories that lie on this host, by their numbers."""
+    numbers = {name[len("repo") : -len("-path")] for name in options if name.startswith("repo") and name.endswith("-path")}
+    return tuple(Path(options[f"repo{number}-path"]) for number in sorted(numbers) if options.get(f"repo{number}-type", "posix") == "posix")
 
 
 def _files(config_file: Path, attached: Path) -> tuple[Path, ...]:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pgkeeper.host.user import SERVICE_USER
+from pgkeeper.host.user import SERVICE_USER, as_service_user
 from pgkeeper.model.errors import ConfigurationError
 from pgkeeper.model.shell import quoted
 from pgkeeper.pgbackrest.configuration import used_directories
@@ -16,7 +16,7 @@ _PATH = re.compile(r"'(/[^']*)'")
 def create_stanza(config_file: Path, attached: Path, stanza: str) -> str:
     """Return how to make the repositories know the cluster."""
     where = f"--config={quoted(config_file)} --config-include-path={quoted(attached)} --stanza={quoted(stanza)}"
-    return f"create it with `runuser -u {quoted(SERVICE_USER)} -- pgbackrest {where} stanza-create`, or deploy again"
+    return f"create it with `{as_service_user(f'pgbackrest {where} stanza-create')}`, or deploy again"
 
 
 def next_step(config_file: Path, attached: Path, stanza: str, code: int, why: str) -> str:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
+from pgkeeper.host.user import as_service_user
 from pgkeeper.model.manifest import DatabaseFacts, Privilege, Setting
 from pgkeeper.model.shell import quoted
 from pgkeeper.postgres.copy_mark import mark_copy
@@ -67,7 +68,7 @@ def opening_command(session: Session, name: str) -> str:
     info = session.info
     statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)).as_string(session)
     where = f"-h {quoted(info.host)} -p {info.port}" if info.host else f"-p {info.port}"
-    return f"runuser -u postgres -- psql {where} -U {quoted(info.user)} -d {quoted(info.dbname)} -c {quoted(statement)}"
+    return as_service_user(f"psql {where} -U {quoted(info.user)} -d {quoted(info.dbname)} -c {quoted(statement)}")
 
 
 def drop_database(server: Server, session: Session, name: str) -> None:
